@@ -1,0 +1,161 @@
+//! What travels on every edge: an [`Event`] and the [`Value`]s in its slots.
+//!
+//! An event keeps the record that it came from untouched (its bytes travel on, or go to the dead letters) and carries
+//! in numbered *slots* only the values that the plan names. Which slots exist is a matter of the plan's *frame*
+//! ([`crate::plan::Frame`]); all events on one edge share one frame. What steps changed about the event's body is not
+//! in the event but in the plan's *layout* that the event names.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// A slot of a frame: the index of a path in [`crate::plan::Frame::paths`].
+pub type SlotId = u16;
+/// A layout of a frame: the index in [`crate::plan::Frame::layouts`].
+pub type LayoutId = u16;
+/// Microseconds since the Unix epoch, UTC.
+pub type Micros = i64;
+
+/// One SQL value. A JSON scalar is its SQL value; only objects and arrays are [`Value::Json`].
+///
+/// NULL, a missing field and a JSON `null` are one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub enum Value {
+    #[default]
+    Null,
+    Bool(bool),
+    /// BIGINT.
+    Int(i64),
+    /// DOUBLE; always finite.
+    Double(f64),
+    /// DECIMAL of at most 28 digits. Its scale is the one it was written with (`1.0` stays `1.0`).
+    Decimal(#[serde(with = "decimal_bytes")] Decimal),
+    /// A number that is written in a form, or is of a size, that the others cannot give back: `1e400`, `1E2`, `-0`,
+    /// thirty digits. Valid JSON number text. It compares exactly; computing with it converts or fails.
+    Number(Arc<str>),
+    /// VARCHAR.
+    Text(CompactString),
+    /// TIMESTAMP.
+    Timestamp(Micros),
+    Interval(Interval),
+    /// A JSON object or array: its text, already checked, as it came.
+    Json(Arc<str>),
+}
+
+/// SQL INTERVAL: months and days have no fixed length, so three parts, as in PostgreSQL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Interval {
+    pub months: i32,
+    pub days: i32,
+    pub micros: i64,
+}
+
+/// A record as it was read: what dead letters give back and what pseudo-fields (`_key`, `_value` …) show.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Record {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub offset: i64,
+    /// Milliseconds since the Unix epoch; `None` where the record has none.
+    pub timestamp: Option<i64>,
+    pub key: Option<Bytes>,
+    /// `None` is a Kafka null value (a tombstone).
+    pub value: Option<Bytes>,
+    pub headers: Vec<Header>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    pub name: CompactString,
+    pub value: Option<Bytes>,
+}
+
+/// What distinguishes events that steps made of one record, in event order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Position {
+    /// `item_index` of an `unnest`.
+    Item(u64),
+    /// The rule id of a match.
+    Rule(CompactString),
+    /// The key of a collection or group.
+    Key(Key),
+}
+
+/// One event: a record's values and where it stands in event order.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Event {
+    pub time: Micros,
+    pub layout: LayoutId,
+    pub position: SmallVec<[Position; 0]>,
+    pub record: Arc<Record>,
+    pub slots: Box<[Value]>,
+}
+
+/// The key of a collection's row: the values of its key columns. Numbers that are `=` are one key.
+pub type Key = Arc<[Value]>;
+
+/// One change of a changing collection: at most one per key and epoch.
+///
+/// `before` is what downstream saw last, `after` what it is to see: insert, update or delete.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Change {
+    pub key: Key,
+    pub before: Option<Event>,
+    pub after: Option<Event>,
+}
+
+impl Event {
+    /// Event order: (event time, topic, partition, offset), then position.
+    pub fn cmp_order(&self, other: &Self) -> Ordering {
+        let (a, b) = (&*self.record, &*other.record);
+        self.time
+            .cmp(&other.time)
+            .then_with(|| if Arc::ptr_eq(&a.topic, &b.topic) { Ordering::Equal } else { a.topic.cmp(&b.topic) })
+            .then_with(|| (a.partition, a.offset).cmp(&(b.partition, b.offset)))
+            .then_with(|| self.position.cmp(&other.position))
+    }
+}
+
+impl Value {
+    pub fn text(text: impl AsRef<str>) -> Self {
+        Value::Text(CompactString::new(text.as_ref()))
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    /// The rank of a value's kind in the total order: NULL, booleans, numbers, text, times, intervals, JSON.
+    fn rank(&self) -> u8 {
+        match self {
+            Value::Null => 0,
+            Value::Bool(_) => 1,
+            Value::Int(_) | Value::Double(_) | Value::Decimal(_) | Value::Number(_) => 2,
+            Value::Text(_) => 3,
+            Value::Timestamp(_) => 4,
+            Value::Interval(_) => 5,
+            Value::Json(_) => 6,
+        }
+    }
+}
+
+mod order;
+
+/// `rust_decimal` as its 16 bytes: its own serde form is self-describing and does not pass between processes.
+mod decimal_bytes {
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Decimal, to: S) -> Result<S::Ok, S::Error> {
+        value.serialize().serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Decimal, D::Error> {
+        <[u8; 16]>::deserialize(from).map(Decimal::deserialize)
+    }
+}

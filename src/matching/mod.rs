@@ -1,0 +1,1 @@
+//! event → the rules it satisfies, out of many thousands. One index over all rules; pure.
