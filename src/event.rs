@@ -67,12 +67,26 @@ pub struct Record {
     /// `None` is a Kafka null value (a tombstone).
     pub value: Option<Bytes>,
     pub headers: Vec<Header>,
+    /// What fields and layouts see, where that is not the value itself: the attributes and data of a CloudEvent in
+    /// binary mode, as one JSON object.
+    pub body: Option<Bytes>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     pub name: CompactString,
     pub value: Option<Bytes>,
+}
+
+/// A record as it leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutRecord {
+    pub key: Option<Bytes>,
+    /// `None` is a null value: a tombstone, or a dead letter of one.
+    pub value: Option<Bytes>,
+    pub headers: Vec<Header>,
+    /// Milliseconds since the Unix epoch; `None` in the dead letter of a record without one.
+    pub timestamp: Option<i64>,
 }
 
 /// What distinguishes events that steps made of one record, in event order.
@@ -105,8 +119,17 @@ pub type Key = Arc<[Value]>;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Change {
     pub key: Key,
+    /// The greatest event time read so far.
+    pub time: Micros,
     pub before: Option<Event>,
     pub after: Option<Event>,
+}
+
+impl Record {
+    /// The JSON object that paths and layouts are about.
+    pub fn body(&self) -> Option<&Bytes> {
+        self.body.as_ref().or(self.value.as_ref())
+    }
 }
 
 impl Event {
@@ -144,7 +167,13 @@ impl Value {
     }
 }
 
+mod interval;
+pub mod key;
 mod order;
+pub mod row;
+pub mod time;
+
+pub use order::canonical_number;
 
 /// `rust_decimal` as its 16 bytes: its own serde form is self-describing and does not pass between processes.
 mod decimal_bytes {

@@ -9,6 +9,7 @@ pub mod epoch;
 pub mod error;
 pub mod event;
 pub mod json;
+pub mod lines;
 pub mod telemetry;
 
 // Languages inside the dataflow file, and the one place where Kafka clients are made.

@@ -28,6 +28,8 @@ impl Ord for Value {
             (Bool(a), Bool(b)) => a.cmp(b),
             (Int(a), Int(b)) => a.cmp(b),
             (Decimal(a), Decimal(b)) => a.cmp(b),
+            (Int(a), Decimal(b)) => rust_decimal::Decimal::from(*a).cmp(b),
+            (Decimal(a), Int(b)) => a.cmp(&rust_decimal::Decimal::from(*b)),
             (Text(a), Text(b)) => a.as_str().cmp(b.as_str()),
             (Timestamp(a), Timestamp(b)) => a.cmp(b),
             (Interval(a), Interval(b)) => a.cmp(b),
@@ -49,7 +51,10 @@ impl Hash for Value {
             Value::Timestamp(t) => t.hash(state),
             Value::Interval(i) => i.hash(state),
             Value::Double(_) | Value::Decimal(_) | Value::Number(_) => Canonical::of(self).hash(state),
-            Value::Json(text) => hash_json(&parse(text), state),
+            Value::Json(text) => match parse(text) {
+                Some(parsed) => hash_json(&parsed, state),
+                None => text.hash(state),
+            },
         }
     }
 }
@@ -111,6 +116,36 @@ impl Canonical {
     }
 }
 
+/// The shortest form of a JSON number, the same for all that are equal: `1` for `1.00`, `1e400` for `10e399`.
+pub(super) fn shortest(text: &str) -> String {
+    let Canonical { negative, digits, exponent } = Canonical::parse(text);
+    let count = digits.len() as i64;
+    let digits: String = digits.into_iter().map(char::from).collect();
+    let sign = if negative { "-" } else { "" };
+    match exponent {
+        _ if digits.is_empty() => "0".to_owned(),
+        e if e >= count && e <= 28 => format!("{sign}{digits}{}", "0".repeat((e - count) as usize)),
+        e if e > 0 && e < count => format!("{sign}{}.{}", &digits[..e as usize], &digits[e as usize..]),
+        e if e <= 0 && count - e <= 28 => format!("{sign}0.{}{digits}", "0".repeat(-e as usize)),
+        e => {
+            let point = if count > 1 { "." } else { "" };
+            format!("{sign}{}{point}{}e{}", &digits[..1], &digits[1..], e - 1)
+        }
+    }
+}
+
+/// A number's one decimal form, whatever it was written as: sign, digits without zeros at either end, `e`, the exponent
+/// of the first digit. Equal numbers have equal forms; zero is `0`.
+pub fn canonical_number(json: &str) -> String {
+    let Canonical { negative, digits, exponent } = Canonical::parse(json);
+    if digits.is_empty() {
+        return "0".to_string();
+    }
+    let sign = if negative { "-" } else { "" };
+    let digits: String = digits.into_iter().map(char::from).collect();
+    format!("{sign}{digits}e{}", exponent - 1)
+}
+
 /// An exponent's value; one that no machine integer holds is as good as infinite.
 fn exponent(text: &str) -> i64 {
     let limit = i64::MAX / 4;
@@ -154,12 +189,21 @@ impl Hash for Canonical {
     }
 }
 
-fn parse(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_default()
+/// `None` of what nests too deep for a parser that calls itself; such texts compare as they are written.
+fn parse(text: &str) -> Option<serde_json::Value> {
+    serde_json::from_str(text).ok()
 }
 
 fn cmp_json(a: &str, b: &str) -> Ordering {
-    if a == b { Ordering::Equal } else { cmp_parsed(&parse(a), &parse(b)) }
+    if a == b {
+        return Ordering::Equal;
+    }
+    match (parse(a), parse(b)) {
+        (Some(a), Some(b)) => cmp_parsed(&a, &b),
+        (None, None) => a.cmp(b),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+    }
 }
 
 fn cmp_parsed(a: &serde_json::Value, b: &serde_json::Value) -> Ordering {
@@ -240,6 +284,34 @@ mod tests {
             assert!(Value::Number(pair[0].into()) < Value::Number(pair[1].into()), "{pair:?}");
         }
         assert!(Value::Int(9_007_199_254_740_993) > Value::Decimal("9007199254740992.5".parse().unwrap()));
+    }
+
+    #[test]
+    fn decimals_of_any_scale_compare_as_their_digits_do() {
+        let texts = [
+            "-9999999999999999999999999999",
+            "-1",
+            "-0.0000000000000000000000000001",
+            "0",
+            "0.0000000000000000000000000001",
+            "0.9999999999999999999999999999",
+            "1",
+            "1.000000000000000000000000001",
+            "9223372036854775806.999999999",
+            "9223372036854775807",
+            "9223372036854775807.000000001",
+            "9999999999999999999999999999",
+        ];
+        for (i, a) in texts.iter().enumerate() {
+            for (j, b) in texts.iter().enumerate() {
+                let value = |text: &str| match text.parse() {
+                    Ok(int) => Value::Int(int),
+                    Err(_) => Value::Decimal(text.parse().unwrap()),
+                };
+                assert_eq!(value(a).cmp(&value(b)), i.cmp(&j), "{a} {b}");
+                assert_eq!(value(a).cmp(&Value::Number((*b).into())), i.cmp(&j), "{a} {b}");
+            }
+        }
     }
 
     #[test]

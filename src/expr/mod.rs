@@ -3,11 +3,36 @@
 //! Pure: knows neither Kafka nor timely nor the dataflow file. What a name means is asked of a [`Names`], so that one
 //! compiler serves sources, steps, measures and live rules.
 
+mod arith;
+mod cast;
+mod compare;
+mod compile;
+pub mod decimal;
+mod dialect;
+mod eval;
+mod functions;
+mod lex;
+mod like;
+mod measure;
+mod node;
+mod number;
+mod parse;
+mod regexp;
+mod scan;
+mod text;
+mod types;
+
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::TextError;
+pub use crate::event::time;
 use crate::event::{Event, Micros, Record, SlotId, Value};
 use crate::json::Path;
+use compile::Scope;
+use eval::Context;
+use node::Node;
 
 /// What is known of an expression's result before it runs. `Any` is found per event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +72,7 @@ pub enum Pseudo {
     Header(String),
 }
 
-/// What names mean at one place of the file. `Path`s arrive as written: `_key` arrives as [`Name::Bare`].
+/// What names mean at one place of the file. Paths arrive as written; [`Name::quoted`] tells `"_key"` from `_key`.
 pub trait Names {
     /// Resolves one name; the error says what exists instead.
     fn resolve(&mut self, name: &Name) -> Result<(Place, Type), NameError>;
@@ -83,7 +108,7 @@ impl<'a> Row<'a> {
 }
 
 /// An aggregate call of a measure: `percentile(latency_ms, 0.95) FILTER (WHERE …)`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AggCall {
     pub func: AggFunc,
     /// The x of `sum(x)`, the x and y of `min_by(x, y)`; none for `count(*)`. Evaluated on the aggregate's input.
@@ -128,33 +153,64 @@ pub struct EvalError {
     pub detail: String,
 }
 
-// --- to be filled in: compiled expressions -------------------------------------------------------------------------
+/// A compiled expression. Two are equal if they compute the same in the same way.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    root: Node,
+    ty: Type,
+    reads_now: bool,
+    /// As written, for messages.
+    text: Arc<str>,
+}
 
-/// A compiled expression.
-#[derive(Debug)]
-pub struct Expr {}
+impl PartialEq for Expr {
+    fn eq(&self, other: &Self) -> bool {
+        self.root == other.root && self.ty == other.ty
+    }
+}
 
 impl Expr {
     /// Compiles a scalar expression. All mistakes are reported, each with its bytes in `text`.
-    pub fn compile(_text: &str, _names: &mut dyn Names) -> Result<Expr, Vec<TextError>> {
-        unimplemented!()
+    pub fn compile(text: &str, names: &mut dyn Names) -> Result<Expr, Vec<TextError>> {
+        compile::compile(text, Scope::Scalar(names))
     }
 
+    /// The type of its values; NULL is of every type.
     pub fn ty(&self) -> Type {
-        unimplemented!()
+        self.ty
     }
 
     pub fn reads_now(&self) -> bool {
-        unimplemented!()
+        self.reads_now
     }
 
-    pub fn eval(&self, _row: Row<'_>) -> Result<Value, EvalError> {
-        unimplemented!()
+    /// The place of a name, if the expression is nothing but that name.
+    pub fn place(&self) -> Option<Place> {
+        match &self.root {
+            Node::Slot(slot) => Some(Place::Slot(*slot)),
+            Node::Below(place) => Some(Place::Below(place.0, place.1.clone())),
+            Node::Pseudo(pseudo) => Some(Place::Pseudo((**pseudo).clone())),
+            _ => None,
+        }
+    }
+
+    /// Its value, if it is the same for every event.
+    pub fn constant(&self) -> Option<&Value> {
+        self.root.constant()
+    }
+
+    /// Its value in place, where it is a slot's or a constant.
+    pub fn eval_in_place<'a>(&'a self, row: Row<'a>) -> Result<Cow<'a, Value>, EvalError> {
+        self.root.eval(&Context { row, text: &self.text })
+    }
+
+    pub fn eval(&self, row: Row<'_>) -> Result<Value, EvalError> {
+        self.root.eval(&Context { row, text: &self.text }).map(Cow::into_owned)
     }
 
     /// For conditions: is it TRUE? NULL and FALSE are not.
-    pub fn is_true(&self, _row: Row<'_>) -> Result<bool, EvalError> {
-        unimplemented!()
+    pub fn is_true(&self, row: Row<'_>) -> Result<bool, EvalError> {
+        Ok(self.root.truth(&Context { row, text: &self.text })? == Some(true))
     }
 }
 
@@ -162,18 +218,31 @@ impl Expr {
 /// shared); inside a call names are `input`'s. In the returned expression call number `i` reads slot `i` of the
 /// outer row, and every other name is resolved by `outer`.
 pub fn compile_measure(
-    _text: &str,
-    _input: &mut dyn Names,
-    _outer: &mut dyn Names,
-    _calls: &mut Vec<AggCall>,
+    text: &str,
+    input: &mut dyn Names,
+    outer: &mut dyn Names,
+    calls: &mut Vec<AggCall>,
 ) -> Result<Expr, Vec<TextError>> {
-    unimplemented!()
+    let known = calls.len();
+    let measure = compile::compile(text, Scope::Measure { input, outer, calls, inside: false });
+    if measure.is_err() {
+        calls.truncate(known);
+    }
+    measure
+}
+
+/// How every function is called, aggregates apart: `substr(text, start [, length])`.
+pub fn usages() -> impl Iterator<Item = &'static str> {
+    compile::special_usages().chain(functions::usages())
 }
 
 /// A path as it stands in `by`, `key`, `on`, `keep`: `data.items[0]`, `"odd name"`. No other expression.
-pub fn parse_path(_text: &str) -> Result<Name, TextError> {
-    unimplemented!()
+pub fn parse_path(text: &str) -> Result<Name, TextError> {
+    lex::lex_path(text)
 }
 
 /// Bytes of a text.
 pub type Span = Range<usize>;
+
+#[cfg(test)]
+mod tests;

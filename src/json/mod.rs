@@ -1,15 +1,30 @@
 //! JSON on bytes: checked and read in one pass, and written without being built.
 //!
-//! Numbers keep the form they were written in, objects and arrays stay text ([`Value::Json`]), and whatever is not
+//! Numbers keep the form they were written in, objects and arrays stay text ([`crate::event::Value::Json`]), and whatever is not
 //! RFC 8259 (or UTF-8, or nests deeper than allowed, or holds a lone surrogate) is an error with its position.
 
+mod block;
+mod body;
+mod edit;
+mod number;
+mod patch;
+mod reader;
+mod scan;
+mod string;
+mod write;
+
 use std::fmt;
-use std::sync::Arc;
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, LayoutId, Value};
+pub use body::Bodies;
+pub use edit::{get, keep, remove, set};
+pub use number::{Form, Num};
+pub use reader::{Reader, parse};
+pub use scan::{Scanner, Token};
+pub use string::Str;
+pub use write::{write, write_double, write_str};
 
 /// A path into a JSON value: `data.items[0].sku`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,6 +76,12 @@ impl fmt::Display for Path {
     }
 }
 
+/// Is content of this media type JSON?
+pub fn is_json_media(content_type: &str) -> bool {
+    let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media.ends_with("/json") || media.ends_with("+json")
+}
+
 /// Why bytes are not acceptable JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at byte {at}")]
@@ -76,69 +97,5 @@ pub enum JsonErrorKind {
     TooDeep,
 }
 
-// --- to be filled in ------------------------------------------------------------------------------------------------
-
-/// Reads many paths from a payload in one pass that also checks all of it.
-#[derive(Debug)]
-pub struct Reader {}
-
-impl Reader {
-    /// `paths[i]` is read into `slots[targets[i]]`. Depth over `depth` is an error.
-    pub fn new(_paths: &[(Path, crate::event::SlotId)], _depth: usize) -> Self {
-        unimplemented!()
-    }
-
-    /// `json` must be one JSON object. Slots of paths that it has not become NULL. Of a duplicate key the last counts.
-    pub fn read(&self, _json: &[u8], _slots: &mut [Value]) -> Result<(), JsonError> {
-        unimplemented!()
-    }
-}
-
-/// The value at `path` of a value; NULL where there is none.
-pub fn get(_value: &Value, _path: &Path) -> Value {
-    unimplemented!()
-}
-
-/// `value` with `new` at `path`: objects on the way are made where they are missing or something else stands.
-pub fn set(_value: &Value, _path: &Path, _new: &Value) -> Value {
-    unimplemented!()
-}
-
-/// `value` without what stands at `path`.
-pub fn remove(_value: &Value, _path: &Path) -> Value {
-    unimplemented!()
-}
-
-/// `value` with only what stands at `paths`.
-pub fn keep(_value: &Value, _paths: &[Path]) -> Value {
-    unimplemented!()
-}
-
-/// Any JSON text (scalars too) as a value; `depth` as in [`Reader::new`].
-pub fn parse(_json: &[u8], _depth: usize) -> Result<Value, JsonError> {
-    unimplemented!()
-}
-
-/// Appends a value's JSON text. TIMESTAMP and INTERVAL are strings, numbers as they came, DOUBLE in its shortest form.
-pub fn write(_value: &Value, _to: &mut Vec<u8>) {
-    unimplemented!()
-}
-
-/// Writes bodies of events: payload bytes with a layout's edits. One per frame.
-#[derive(Debug)]
-pub struct Bodies {}
-
-impl Bodies {
-    pub fn new(_frame: &crate::plan::Frame) -> Self {
-        unimplemented!()
-    }
-
-    /// Appends the body of an event: byte for byte the payload where no step changed it; else fields in payload
-    /// order, then those that steps added in their order.
-    pub fn write(&self, _event: &Event, _layout: LayoutId, _to: &mut Vec<u8>) {
-        unimplemented!()
-    }
-}
-
-#[expect(unused_imports, reason = "used by what is to be filled in")]
-use std::sync::Arc as _;
+#[cfg(test)]
+mod tests;

@@ -4,365 +4,154 @@
 //! and no expression that does not compile, so nothing unchecked can be run by mistake. It is the same on every
 //! worker; [`Plan::hash`] is how processes find out that it is.
 //!
+//! **The way of a file.** `yaml` reads it into a tree that knows its bytes, `env` puts in the environment's values,
+//! `outline` finds who reads whom, `build` makes the plan of it, with `scope` for what names mean and `frame` for
+//! where their values are. `problems` collects what is wrong on the way, and `report` shows it.
+//!
 //! **Frames.** Streams that are joined by steps share a *frame*: a numbering of the paths that any of them names.
 //! An event's `slots` are values of those paths. An aggregate begins a new frame, and so does a table.
 //!
 //! **Layouts.** How the body of an event is written: the payload's bytes with a list of edits. Which edits an event
 //! has seen depends only on its way, so events carry the number of a layout and every step maps numbers to numbers.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod as_json;
+mod build;
+mod env;
+mod explain;
+mod frame;
+mod near;
+mod outline;
+mod problems;
+mod read;
+mod report;
+mod schema;
+mod scope;
+pub mod slots;
+mod types;
+mod yaml;
 
-use crate::event::{LayoutId, Micros, SlotId};
-use crate::expr::{AggCall, Expr, Type};
-use crate::json::Path;
-use crate::pattern::Pattern;
+pub use explain::{Style, explain};
+pub use report::report;
+pub use schema::schema;
+pub use types::*;
 
-pub type FrameId = usize;
+use xxhash_rust::xxh3::Xxh3;
 
-/// A checked dataflow file.
-#[derive(Debug)]
-pub struct Plan {
-    pub name: Arc<str>,
-    /// XXH3 of everything in the plan that decides results (file text after environment values, program version).
-    pub hash: u64,
-    pub frames: Vec<Frame>,
-    pub sources: Vec<Source>,
-    pub tables: Vec<Table>,
-    /// In an order in which every step follows its inputs. Unused steps are not here.
-    pub steps: Vec<Step>,
-    pub outputs: Vec<Output>,
-    pub dead_letters: DeadLetters,
-    pub limits: Limits,
-    /// Does any step keep state (aggregate; later dedupe and the like)? A job that has none resumes from offsets.
-    pub stateful: bool,
+use crate::error::SpecError;
+use build::Pass;
+use frame::Wires;
+use outline::{DeclKind, Outline};
+use problems::Problems;
+
+/// Bounds of what is read at all: a file beyond them is refused before it costs anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Of the file.
+    pub max_bytes: usize,
+    /// Of mappings and lists within each other.
+    pub max_depth: usize,
+    /// Scalars, lists and mappings.
+    pub max_nodes: usize,
+    /// Those that aliases stand for, counted each time.
+    pub max_copied: usize,
 }
 
-/// Something that steps and outputs read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum StreamId {
-    Source(usize),
-    Table(usize),
-    Step(usize),
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_bytes: 64 << 20, max_depth: 64, max_nodes: 4_000_000, max_copied: 100_000 }
+    }
 }
 
-/// A numbering of paths, shared by all streams between two aggregates.
-#[derive(Debug, Default)]
-pub struct Frame {
-    /// Slot → path within the event's body.
-    pub paths: Vec<Path>,
-    /// Layout → how a body is written.
-    pub layouts: Vec<Layout>,
+/// Checks a file. Gives the plan and warnings, or everything that is wrong (warnings included), by position.
+///
+/// `env` gives environment variables. What it gives is in no message.
+pub fn load(
+    _path_name: &str,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    options: Options,
+) -> Result<(Plan, Vec<SpecError>), Vec<SpecError>> {
+    let mut problems = Problems::default();
+    let Some(mut root) = yaml::parse(text, &options, &mut problems) else { return Err(problems.finish(text)) };
+    env::substitute(&mut root, env, &mut problems);
+    let Some(outline) = outline::read(&root, &mut problems) else { return Err(problems.finish(text)) };
+    match plan(text, &outline, &mut problems) {
+        Some(plan) if !problems.any_errors() => Ok((plan, problems.finish(text))),
+        _ => {
+            if !problems.any_errors() {
+                problems.error(&(0..0), "the file cannot be planned");
+            }
+            Err(problems.finish(text))
+        }
+    }
 }
 
-/// The edits that an event's body has seen, in order. Layout 0 of a frame of sources or tables has none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
-    /// Does the body begin as the record's payload, or empty (a row that an aggregate made)?
-    pub from_payload: bool,
-    pub edits: Vec<Edit>,
+/// Checks everything, then builds what outputs use.
+fn plan(text: &str, outline: &Outline<'_>, problems: &mut Problems) -> Option<Plan> {
+    let name = build::job_name(&outline.top, problems);
+    let limits = build::limits(&outline.top, problems);
+    let dead_letters = build::dead_letters(&outline.top, name.as_deref().unwrap_or_default(), problems);
+    something_to_do(outline, problems);
+    let all = vec![true; outline.decls.len()];
+    drop(Pass::run(outline, &all, &mut Wires::new(outline.frames), problems));
+    if problems.any_errors() {
+        return None;
+    }
+    let mut wires = Wires::new(outline.frames);
+    let mut quiet = Problems::default();
+    let (sources, tables, steps, outputs) = loop {
+        let before = wires.size();
+        let Pass { sources, tables, steps, outputs, .. } = Pass::run(outline, &outline.used, &mut wires, &mut quiet);
+        if wires.overflow {
+            problems.error(&(0..0), "the file names more paths, or has more ways through it, than 65,535");
+            return None;
+        }
+        if wires.size() == before {
+            break (sources, tables, steps, outputs);
+        }
+    };
+    debug_assert!(!quiet.any_errors(), "the checking pass finds everything");
+    let is_input = |kind| matches!(kind, DeclKind::Source | DeclKind::Table);
+    let unused = outline.decls.iter().zip(&outline.used).filter(|(decl, used)| is_input(decl.kind) && !**used);
+    Some(Plan {
+        name: name?,
+        hash: hash(text, problems),
+        frames: wires.finish(),
+        sources,
+        tables,
+        stateful: steps.iter().any(|step| matches!(step.kind, StepKind::Aggregate(_))),
+        steps,
+        outputs,
+        unused: unused.map(|(decl, _)| decl.name.clone()).collect(),
+        dead_letters,
+        limits,
+    })
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edit {
-    /// The path of this slot now has the slot's value (NULL is written as `null`).
-    Set(SlotId),
-    Drop(Path),
-    /// Only these are left.
-    Keep(Vec<Path>),
+fn something_to_do(outline: &Outline<'_>, problems: &mut Problems) {
+    let head = read::head(outline.top.node);
+    if !outline.decls.iter().any(|decl| matches!(decl.kind, DeclKind::Source | DeclKind::Table)) {
+        let span = outline.top.entry("sources").map_or(head.clone(), |entry| entry.key.span.clone());
+        problems.error(&span, "the file has no source and no table").help("it needs something to read");
+    }
+    if outline.emits.is_empty() {
+        let span = outline.top.entry("emit").map_or(head, |entry| entry.key.span.clone());
+        problems.error(&span, "the file has no output").help("`emit` says where results go");
+    }
 }
 
-/// A slot to write, and the other slots of the frame that change with it.
-#[derive(Clone, Debug)]
-pub struct Target {
-    pub slot: SlotId,
-    /// Slots below it, each with the rest of its path.
-    pub below: Vec<(SlotId, Path)>,
-    /// Slots above it, each with the path from there to here.
-    pub above: Vec<(SlotId, Path)>,
-}
-
-/// Slots after a `keep` or `drop`.
-#[derive(Clone, Debug, Default)]
-pub struct Prune {
-    /// Slots that become NULL.
-    pub clear: Vec<SlotId>,
-    /// Slots that hold a JSON object of which a part goes: for `drop` the paths to remove, for `keep` those to leave.
-    pub trim: Vec<(SlotId, Vec<Path>)>,
-}
-
-#[derive(Debug)]
-pub struct Source {
-    pub name: Arc<str>,
-    pub topics: Vec<Arc<str>>,
-    pub start: Start,
-    pub decode: Decode,
-    /// Below the greatest event time seen, by this much, lies the watermark. Microseconds.
-    pub lateness: Micros,
-    /// Partitions without data for this long (by the epochs' times) do not hold the watermark; `None` is `off`.
-    pub idle: Option<Micros>,
-}
-
-/// How a record becomes an event: shared by sources and tables.
-#[derive(Debug)]
-pub struct Decode {
-    pub format: Format,
-    pub frame: FrameId,
-    /// What to read from the payload.
-    pub reads: Vec<Read>,
-    /// A TIMESTAMP, or text in RFC 3339; evaluated on the event's slots. `None`: the record's timestamp.
-    pub time: Option<Expr>,
-}
-
-/// One path to read into one slot.
-#[derive(Clone, Debug)]
-pub struct Read {
-    pub slot: SlotId,
-    pub path: Path,
-    /// From `fields`; `None` is dynamic.
-    pub ty: Option<Type>,
-    pub not_null: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Json,
-    CloudEvents,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    Earliest,
-    Latest,
-    At(Micros),
-}
-
-#[derive(Debug)]
-pub struct Table {
-    pub name: Arc<str>,
-    pub topics: Vec<Arc<str>>,
-    pub decode: Decode,
-    /// The fields that are the key; `None`: the record's key, a VARCHAR.
-    pub key: Option<Vec<SlotId>>,
-    pub ttl: Option<Micros>,
-}
-
-#[derive(Debug)]
-pub struct Step {
-    pub name: Arc<str>,
-    pub inputs: Vec<StreamId>,
-    /// Are its results a changing collection?
-    pub changing: bool,
-    /// Does an expression of it read `now()`, so that it must wait for its epoch's time?
-    pub needs_clock: bool,
-    /// The frame of its results. For all but aggregates it is also that of its inputs.
-    pub frame: FrameId,
-    /// Layout of an input event (index) → layout of the result. For an aggregate: all results have layout 0.
-    pub layouts: Vec<Option<LayoutId>>,
-    pub kind: StepKind,
-}
-
-#[derive(Debug)]
-pub enum StepKind {
-    /// In the order in which they apply.
-    Shape(Vec<ShapeOp>),
-    Match(Match),
-    Aggregate(Aggregate),
-}
-
-#[derive(Debug)]
-pub enum ShapeOp {
-    Where(Expr),
-    Unnest(Unnest),
-    Lookup(Lookup),
-    Set { target: Target, expr: Expr },
-    Keep(Prune),
-    Drop(Prune),
-}
-
-#[derive(Debug)]
-pub struct Unnest {
-    pub items: SlotId,
-    /// Slots that the array's leaving changes.
-    pub remove: Prune,
-    pub item: Target,
-    pub index: Target,
-}
-
-#[derive(Debug)]
-pub struct Lookup {
-    /// A table, or an unwindowed aggregate (a changing collection) by its name.
-    pub table: StreamId,
-    /// The values that are the key, in the order of the table's key.
-    pub on: Vec<Expr>,
-    pub row: RowTarget,
-    pub required: bool,
-}
-
-/// Where a table's row (or a rule) goes in an event: the field as a whole, and its parts that anything names.
-#[derive(Debug)]
-pub struct RowTarget {
-    /// The field's name (`price`, `rule`).
-    pub name: Arc<str>,
-    pub target: Target,
-    /// Slot of the event ← slot of the row's frame: a quicker way to fill `target.below`.
-    pub fill: Vec<(SlotId, SlotId)>,
-}
-
-#[derive(Debug)]
-pub struct Match {
-    pub rules: Rules,
-    pub results: Results,
-    /// The field `rule` as `when` and `best` see it, whatever the result calls it.
-    pub rule: RowTarget,
-    /// The field of the result: `rule`, `rules` or what `as` says.
-    pub result: Target,
-}
-
-#[derive(Debug)]
-pub enum Rules {
-    /// Rules in the file, by id.
-    File(Vec<FileRule>),
-    /// Rows of a table. `when` is compiled while running, in this scope.
-    Table { table: StreamId, pattern: SlotId, when: Option<SlotId>, scope: RuleScope },
-}
-
-#[derive(Debug)]
-pub struct FileRule {
-    pub id: Arc<str>,
-    pub pattern: Pattern,
-    pub when: Option<Expr>,
-    /// The rule as JSON: `{"id":…}` and the entries of `with`.
-    pub body: Arc<str>,
-}
-
-/// What a live rule's `when` may name. Paths that have no slot are reached through the event's body.
-#[derive(Clone, Debug)]
-pub struct RuleScope {
-    /// Path and slot of all that the frame holds, with what is known of the type.
-    pub names: Vec<(Path, SlotId, Type)>,
-    /// With `fields`: no other path may be named.
-    pub closed: bool,
-}
-
-#[derive(Debug)]
-pub enum Results {
-    Each,
-    All,
-    Best(Expr),
-}
-
-#[derive(Debug)]
-pub struct Aggregate {
-    /// Evaluated on the input.
-    pub by: Vec<Expr>,
-    /// Tumbling windows of this many microseconds.
-    pub window: Option<Micros>,
-    /// Evaluated on the input: what is folded.
-    pub calls: Vec<AggCall>,
-    /// Evaluated on an *outer row*: the calls' results, then the `by` values, then `window_start` and `window_end`
-    /// if there is a window, then the measures before it.
-    pub measures: Vec<Expr>,
-    /// Evaluated on the outer row with all measures.
-    pub having: Option<Expr>,
-    /// Slots of the result's frame for: the `by` values, the measures, `window_start`, `window_end`.
-    pub columns: Vec<SlotId>,
-    pub late: Late,
-    pub ttl: Option<Micros>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
-    Drop,
-    Reject,
-}
-
-#[derive(Debug)]
-pub struct Output {
-    pub name: Arc<str>,
-    pub from: Vec<StreamId>,
-    pub changing: bool,
-    pub topic: Arc<str>,
-    /// Names (last segments) and values of the key; `None`: no key for an append stream, the collection's own for a
-    /// changing one (whose column names then stand in `key_names`).
-    pub key: Option<Vec<Expr>>,
-    pub key_names: Vec<Arc<str>>,
-    /// `key: _key`: the record's key as it came.
-    pub key_is_input: bool,
-    /// Partitioned by these values' key bytes instead of the record key's.
-    pub partition_by: Option<Vec<Expr>>,
-    pub headers: Vec<(Arc<str>, Expr)>,
-    pub condition: Option<Expr>,
-    pub value: OutputValue,
-    /// Order within an epoch; ties by event order.
-    pub order: Vec<(Expr, Direction)>,
-    pub format: OutputFormat,
-    pub frame: FrameId,
-    pub needs_clock: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    Ascending,
-    Descending,
-}
-
-#[derive(Debug)]
-pub enum OutputValue {
-    /// The whole event, by its layout.
-    Whole,
-    /// One expression: its JSON text (`_value`: the payload's bytes).
-    One(Expr),
-    /// An object of these members.
-    Object(Vec<Member>),
-}
-
-#[derive(Debug)]
-pub struct Member {
-    pub name: Arc<str>,
-    pub value: OutputValue,
-}
-
-#[derive(Debug)]
-pub enum OutputFormat {
-    Json,
-    CloudEvents(Box<CloudEventOut>),
-}
-
-/// Attributes of a CloudEvent; one that is `None` is the event's field of that name (read through `fallback`).
-#[derive(Debug)]
-pub struct CloudEventOut {
-    pub structured: bool,
-    /// Attribute name → expression, those that the file gives.
-    pub attributes: Vec<(Arc<str>, Expr)>,
-    /// Attribute name → the field of that name, for those that it does not.
-    pub fallback: Vec<(Arc<str>, Expr)>,
-    /// `data` of an event that came as a CloudEvent.
-    pub data: Option<Expr>,
-}
-
-#[derive(Debug)]
-pub struct DeadLetters {
-    pub topic: Arc<str>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Bytes of a record's value.
-    pub record: usize,
-    pub depth: usize,
-    /// How far an event's time may lie after the wall clock.
-    pub ahead: Duration,
-    pub open_epochs: usize,
-    pub open_bytes: usize,
-    pub epoch_records: usize,
-    pub rejected: RejectedLimit,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum RejectedLimit {
-    /// Of the last 10,000 records, once 1,000 have been read; 1.0 is 100 %.
-    Share(f64),
-    /// Over the run.
-    Count(u64),
+/// Of everything that decides results: the file, what the environment put into it, and the program's version.
+fn hash(text: &str, problems: &Problems) -> u64 {
+    let mut hash = Xxh3::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update(&(bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(env!("CARGO_PKG_VERSION").as_bytes());
+    part(text.as_bytes());
+    for (place, value) in problems.environment() {
+        part(place.as_bytes());
+        part(value.as_bytes());
+    }
+    hash.digest()
 }

@@ -1,1 +1,13 @@
-//! The source room.
+//! The source room: topics or files → events of an epoch.
+
+mod cloudevents;
+pub mod decode;
+mod fields;
+pub mod file_reader;
+pub mod files;
+pub mod intake;
+pub mod kafka;
+pub mod line_intake;
+pub mod operator;
+pub mod pace;
+pub mod topic_reader;

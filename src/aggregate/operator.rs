@@ -1,0 +1,188 @@
+//! Aggregates as timely operators: fold on each worker, exchange one partial per key, merge where the key lives.
+//!
+//! Both halves end an epoch when their input and the clock have passed it. An event is late by the watermark at the
+//! end of the epoch before its own; windows close by the one at the end of their own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+
+use super::{Closing, Fold, Groups, Input, Partial, Results};
+use crate::epoch::operator::{Edge, Made, PerEpoch, per_epoch};
+use crate::epoch::{Clock, Epoch, Origin};
+use crate::error::{Reason, Rejected, Rejection, Stage};
+use crate::event::{Change, Event, Micros};
+use crate::plan::{Aggregate, Plan, Step, StepKind};
+use crate::telemetry::StepMetrics;
+
+/// One aggregate on one worker.
+#[derive(Clone)]
+pub struct AggregateStep {
+    pub plan: Arc<Plan>,
+    pub step: usize,
+    pub metrics: Arc<StepMetrics>,
+    pub worker: usize,
+    /// The sources whose watermarks count for it.
+    pub origins: Vec<Origin>,
+}
+
+impl AggregateStep {
+    fn step(&self) -> &Step {
+        &self.plan.steps[self.step]
+    }
+
+    fn aggregate(&self) -> &Aggregate {
+        match &self.step().kind {
+            StepKind::Aggregate(aggregate) => aggregate,
+            _ => unreachable!("the house gives this room aggregates only"),
+        }
+    }
+}
+
+/// An aggregate with windows: an append stream of final results.
+pub fn windows<'s>(
+    step: AggregateStep,
+    events: Edge<'s, Event>,
+    clock: Edge<'s, Clock>,
+) -> (Edge<'s, Event>, Edge<'s, Rejected>) {
+    let (partials, rejected) = fold(step.clone(), events, clock.clone());
+    (groups(step, partials, clock), rejected)
+}
+
+/// An aggregate without windows: a changing collection.
+pub fn rows<'s>(
+    step: AggregateStep,
+    events: Edge<'s, Event>,
+    clock: Edge<'s, Clock>,
+) -> (Edge<'s, Change>, Edge<'s, Rejected>) {
+    let (partials, rejected) = fold(step.clone(), events, clock.clone());
+    (groups(step, partials, clock), rejected)
+}
+
+fn fold<'s>(
+    step: AggregateStep,
+    events: Edge<'s, Event>,
+    clock: Edge<'s, Clock>,
+) -> (Edge<'s, Partial>, Edge<'s, Rejected>) {
+    let name = format!("{}: fold", step.step().name);
+    let folding = Folding { step, open: BTreeMap::new(), spare: Vec::new(), watermark: Micros::MIN };
+    per_epoch((events, Pipeline), (clock, Pipeline), &name, folding)
+}
+
+fn groups<'s, R: 'static>(step: AggregateStep, partials: Edge<'s, Partial>, clock: Edge<'s, Clock>) -> Edge<'s, R>
+where
+    Grouping: PerEpoch<Partial, Clock, R>,
+{
+    let name = step.step().name.to_string();
+    let by_key = Exchange::new(|partial: &Partial| partial.hash);
+    let width = step.plan.frames[step.step().frame].paths.len();
+    let with_before = step.plan.reads_rows_before(step.step);
+    let grouping = Grouping { step, groups: Groups::new(width, with_before) };
+    per_epoch((partials, by_key), (clock, Pipeline), &name, grouping).0
+}
+
+/// The fold of every open epoch.
+struct Folding {
+    step: AggregateStep,
+    open: BTreeMap<Epoch, (Fold, Vec<Rejected>)>,
+    spare: Vec<Fold>,
+    /// At the end of the last epoch that was closed.
+    watermark: Micros,
+}
+
+impl Folding {
+    fn add(&mut self, epoch: Epoch, events: impl ExactSizeIterator<Item = Event>, now: Micros) {
+        let started = Instant::now();
+        let (plan, at) = (self.step.plan.clone(), self.step.step);
+        let StepKind::Aggregate(aggregate) = &plan.steps[at].kind else { return };
+        let spare = &mut self.spare;
+        let fresh = || (spare.pop().unwrap_or_else(|| Fold::new(aggregate)), Vec::new());
+        let (fold, rejected) = self.open.entry(epoch).or_insert_with(fresh);
+        self.step.metrics.events_in(events.len() as u64);
+        for event in events {
+            if let Err(rejection) = fold.add(aggregate, Input::of(&event), now) {
+                self.step.metrics.rejected(rejection.reason, 1);
+                rejected.push(rejection.at(Stage::Aggregate, &plan.steps[at].name, &event.record));
+            }
+        }
+        self.step.metrics.add_busy(self.step.worker, started.elapsed());
+    }
+}
+
+impl PerEpoch<Event, Clock, Partial> for Folding {
+    fn arrive(&mut self, epoch: Epoch, data: &mut Vec<Event>) {
+        if !self.step.step().needs_clock {
+            self.add(epoch, std::mem::take(data).into_iter(), 0);
+        }
+    }
+
+    fn close(&mut self, epoch: Epoch, events: Vec<Event>, clock: Vec<Clock>, made: &mut Made<Partial>) {
+        let now = clock.last().map_or(0, |clock| clock.now);
+        if !events.is_empty() {
+            self.add(epoch, events.into_iter(), now);
+        }
+        if let Some((mut fold, rejected)) = self.open.remove(&epoch) {
+            made.rejected = rejected;
+            let flushed = fold.flush(self.step.aggregate(), self.watermark);
+            let late = |record| {
+                let text = "every window of the event had ended".to_owned();
+                Rejection::new(Reason::LateEvent, text).at(Stage::Aggregate, &self.step.step().name, record)
+            };
+            made.rejected.extend(flushed.late_records.iter().map(late));
+            self.step.metrics.rejected(Reason::LateEvent, flushed.late_records.len() as u64);
+            self.step.metrics.dropped("late", flushed.late - flushed.late_records.len() as u64);
+            made.results = flushed.partials;
+            self.spare.push(fold);
+        }
+        if let Some(clock) = clock.last() {
+            self.watermark = clock.watermark(&self.step.origins);
+        }
+    }
+}
+
+/// The groups whose keys live on this worker.
+struct Grouping {
+    step: AggregateStep,
+    groups: Groups,
+}
+
+impl Grouping {
+    fn end(&mut self, partials: Vec<Partial>, clock: &[Clock]) -> Results {
+        let started = Instant::now();
+        let aggregate = self.step.aggregate();
+        for partial in partials {
+            self.groups.merge(aggregate, partial);
+        }
+        let Some(clock) = clock.last() else { return Results::default() };
+        let watermark = clock.watermark(&self.step.origins);
+        let closing = Closing { watermark, greatest: clock.greatest, now: clock.now };
+        let mut results = self.groups.close(aggregate, closing);
+        // The layout of an aggregate's results is the first that its frame has, unless others share the frame.
+        if let Some(layout) = self.step.step().layouts.first().copied().flatten().filter(|layout| *layout != 0) {
+            let sides = results.changes.iter_mut().flat_map(|change| [&mut change.before, &mut change.after]);
+            sides.flatten().chain(&mut results.events).for_each(|event| event.layout = layout);
+        }
+        let metrics = &self.step.metrics;
+        metrics.dropped("measure", results.failures.measures);
+        metrics.dropped("having", results.failures.having);
+        metrics.dropped("elements", results.failures.elements);
+        metrics.set_state(self.step.worker, self.groups.bytes() as u64, self.groups.keys() as u64);
+        metrics.events_out((results.changes.len() + results.events.len()) as u64);
+        metrics.add_busy(self.step.worker, started.elapsed());
+        results
+    }
+}
+
+impl PerEpoch<Partial, Clock, Event> for Grouping {
+    fn close(&mut self, _: Epoch, partials: Vec<Partial>, clock: Vec<Clock>, made: &mut Made<Event>) {
+        made.results = self.end(partials, &clock).events;
+    }
+}
+
+impl PerEpoch<Partial, Clock, Change> for Grouping {
+    fn close(&mut self, _: Epoch, partials: Vec<Partial>, clock: Vec<Clock>, made: &mut Made<Change>) {
+        made.results = self.end(partials, &clock).changes;
+    }
+}

@@ -1,0 +1,149 @@
+//! The end of the graph: the operator that holds every epoch until its records are acknowledged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use super::deliver::{Deliverer, Done, Letters, Outgoing, Sink};
+use super::encoder::Encoder;
+use crate::epoch::operator::{Edge, Made, PerEpoch, Wake, passed};
+use crate::epoch::{Clock, Epoch};
+use crate::error::{RunError, Stage};
+use crate::event::{Change, Event, Micros};
+use crate::telemetry::StepMetrics;
+
+/// Results of an output → records on their way.
+pub struct Emitter {
+    encoder: Encoder,
+    metrics: Arc<StepMetrics>,
+    worker: usize,
+}
+
+impl Emitter {
+    pub fn new(encoder: Encoder, metrics: Arc<StepMetrics>, worker: usize) -> Self {
+        Self { encoder, metrics, worker }
+    }
+
+    /// An append stream: one record per event.
+    pub fn events(&mut self, events: Vec<Event>, now: Micros, made: &mut Made<Outgoing>) {
+        let started = Instant::now();
+        self.metrics.events_in(events.len() as u64);
+        for event in events {
+            match self.encoder.event(&event, now) {
+                Ok(Some(record)) => made.results.push(record),
+                Ok(None) => self.metrics.dropped("where", 1),
+                Err(rejection) => {
+                    self.metrics.rejected(rejection.reason, 1);
+                    made.rejected.push(rejection.at(Stage::Emit, self.encoder.name(), &event.record));
+                }
+            }
+        }
+        self.metrics.events_out(made.results.len() as u64);
+        self.metrics.add_busy(self.worker, started.elapsed());
+    }
+
+    /// A changing collection: the newest row, or a tombstone.
+    pub fn changes(&mut self, changes: Vec<Change>, now: Micros, made: &mut Made<Outgoing>) {
+        let started = Instant::now();
+        self.metrics.events_in(changes.len() as u64);
+        for change in changes {
+            let (records, rejection) = self.encoder.change(&change, now);
+            made.results.extend(records);
+            if let Some(rejection) = rejection {
+                self.metrics.rejected(rejection.reason, 1);
+                let (output, key) = (self.encoder.name(), &change.key);
+                tracing::warn!(%output, ?key, error = rejection.message, "a row was left out");
+            }
+        }
+        self.metrics.events_out(made.results.len() as u64);
+        self.metrics.add_busy(self.worker, started.elapsed());
+    }
+}
+
+impl PerEpoch<Event, Clock, Outgoing> for Emitter {
+    fn close(&mut self, _: Epoch, events: Vec<Event>, clock: Vec<Clock>, made: &mut Made<Outgoing>) {
+        self.events(events, clock.last().map_or(0, |clock| clock.now), made);
+    }
+}
+
+impl PerEpoch<Change, Clock, Outgoing> for Emitter {
+    fn close(&mut self, _: Epoch, changes: Vec<Change>, clock: Vec<Clock>, made: &mut Made<Outgoing>) {
+        self.changes(changes, clock.last().map_or(0, |clock| clock.now), made);
+    }
+}
+
+/// While acknowledgements are due the operator looks at least this often, should a wake-up be lost.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+type Told = Box<dyn FnMut(&Done<Capability<Epoch>>, Instant)>;
+
+/// What the house wants to be asked and told.
+pub struct Hooks {
+    /// May this complete epoch leave? One that may not is held for ever: the job is about to stop.
+    pub may_leave: Box<dyn Fn(Epoch) -> bool>,
+    pub fail: Arc<dyn Fn(RunError) + Send + Sync>,
+    /// Told of every epoch of which this worker delivered anything, with the time at which its first record came.
+    pub delivered: Told,
+}
+
+/// Delivers what comes in and gives out nothing but progress: its output's frontier passes an epoch when all of the
+/// epoch is delivered.
+pub fn deliver<'s, S, L>(
+    outgoing: Edge<'s, Outgoing>,
+    route: impl Fn(&Outgoing) -> u64 + 'static,
+    mut deliverer: Deliverer<S, L, Capability<Epoch>>,
+    wake: Wake,
+    mut hooks: Hooks,
+) -> Edge<'s, ()>
+where
+    S: Sink + 'static,
+    L: Letters + 'static,
+{
+    let scope = outgoing.scope();
+    let mut builder = OperatorBuilder::new("deliver".to_owned(), scope);
+    let mut input = builder.new_input(outgoing, Exchange::new(route));
+    let (output, stream) = builder.new_output();
+    let _output: OutputBuilder<Epoch, CapacityContainerBuilder<Vec<()>>> = OutputBuilder::from(output);
+    let address = builder.operator_info().address;
+    wake.bind(scope.worker().sync_activator_for(address.to_vec()));
+    let activator = scope.activator_for(address);
+    builder.build(move |_| {
+        let mut open: BTreeMap<Epoch, (Capability<Epoch>, Instant, Vec<Outgoing>)> = BTreeMap::new();
+        let mut began: BTreeMap<Epoch, Instant> = BTreeMap::new();
+        let mut held = Vec::new();
+        move |frontiers| {
+            input.for_each(|time, data| {
+                let fresh = || (time.retain(0), Instant::now(), Vec::new());
+                open.entry(*time.time()).or_insert_with(fresh).2.append(data);
+            });
+            while let Some(first) = open.first_entry().filter(|first| passed(frontiers, *first.key())) {
+                let (epoch, (capability, at, items)) = first.remove_entry();
+                if !(hooks.may_leave)(epoch) {
+                    held.push(capability);
+                    continue;
+                }
+                began.insert(epoch, at);
+                deliverer.enqueue(epoch, items, capability);
+            }
+            match deliverer.work() {
+                Ok(epochs) => {
+                    for done in epochs {
+                        let at = began.remove(&done.epoch).unwrap_or_else(Instant::now);
+                        (hooks.delivered)(&done, at);
+                    }
+                }
+                Err(error) => (hooks.fail)(error),
+            }
+            if !deliverer.is_idle() {
+                activator.activate_after(LOOK_AGAIN);
+            }
+        }
+    });
+    stream
+}

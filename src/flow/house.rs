@@ -1,0 +1,154 @@
+//! What all workers of a process share: the plan and how this run connects it to the world.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::rejections::Rejections;
+use crate::emit::files::WriteLine;
+use crate::emit::sinks::Route;
+use crate::epoch::Origin;
+use crate::error::RunError;
+use crate::kafka::{self, Discovery, Progress, Settings};
+use crate::plan::{FrameId, Plan, StreamId};
+use crate::shape::Program;
+use crate::source::pace::OpenBytes;
+use crate::telemetry::Telemetry;
+
+/// Everything a worker needs to build and run its part.
+pub struct House {
+    pub plan: Arc<Plan>,
+    pub telemetry: Arc<Telemetry>,
+    /// Worker threads of this process, and of the whole job.
+    pub workers: usize,
+    pub peers: usize,
+    /// The number of this process's first worker among all.
+    pub first_worker: usize,
+    pub epoch: Duration,
+    /// Is a source or table a topic? Then epochs go by the wall clock, else they count.
+    pub wall_clock: bool,
+    /// Per source, then per table.
+    pub inputs: Vec<Input>,
+    pub epoch_records: usize,
+    /// Do lines hold whole records, or values?
+    pub record_lines: bool,
+    /// Per output, dead letters last.
+    pub routes: Vec<Route>,
+    pub files: Vec<Output>,
+    pub kafka: Option<KafkaPlan>,
+    pub open_bytes: OpenBytes,
+    pub stop: Stopper,
+    pub fail: Arc<dyn Fn(RunError) + Send + Sync>,
+    pub rejections: Rejections,
+}
+
+/// One source or table and where it is read.
+pub struct Input {
+    pub origin: Origin,
+    pub reading: Reading,
+}
+
+pub enum Reading {
+    Files(Vec<String>),
+    /// Topics, by their numbers among the reader's.
+    Topics(Vec<usize>),
+}
+
+/// A file to write.
+pub struct Output {
+    pub path: String,
+    pub write_line: WriteLine,
+}
+
+/// The Kafka side of a run, found out before workers start.
+pub struct KafkaPlan {
+    pub settings: Settings,
+    pub health: kafka::Health,
+    /// Topics that are read, sources' and tables'.
+    pub topics: Vec<TopicPlan>,
+    /// Delivery topics and their partitions.
+    pub delivery: Vec<(Arc<str>, i32)>,
+    /// The least size limit of the delivery topics.
+    pub batch_bytes: usize,
+    pub discovery: Option<Discovery>,
+    pub progress: Option<Progress>,
+    pub until_caught_up: bool,
+}
+
+/// A topic that is read.
+pub struct TopicPlan {
+    pub name: Arc<str>,
+    pub origins: Vec<Origin>,
+    /// Where each partition begins, and its end when the job started.
+    pub partitions: Vec<(i64, i64)>,
+}
+
+/// Asks a process to stop, and knows whether it was asked.
+#[derive(Clone)]
+pub struct Stopper {
+    pub is_requested: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub request: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Stopper {
+    /// Another process was asked to stop: this one follows.
+    pub fn request_from_peer(&self) {
+        if !(self.is_requested)() {
+            (self.request)();
+        }
+    }
+}
+
+impl House {
+    pub fn stream_name(&self, id: StreamId) -> Arc<str> {
+        match id {
+            StreamId::Source(index) => self.plan.sources[index].name.clone(),
+            StreamId::Table(index) => self.plan.tables[index].name.clone(),
+            StreamId::Step(index) => self.plan.steps[index].name.clone(),
+        }
+    }
+
+    pub fn origin_name(&self, origin: Origin) -> Arc<str> {
+        match origin {
+            Origin::Source(index) => self.plan.sources[index].name.clone(),
+            Origin::Table(index) => self.plan.tables[index].name.clone(),
+        }
+    }
+
+    fn topics(&self, origin: Origin) -> &[Arc<str>] {
+        match origin {
+            Origin::Source(index) => &self.plan.sources[index].topics,
+            Origin::Table(index) => &self.plan.tables[index].topics,
+        }
+    }
+
+    /// The topic that records of a file seem to be of.
+    pub fn topic_name(&self, origin: Origin) -> Arc<str> {
+        self.topics(origin).first().cloned().unwrap_or_default()
+    }
+
+    /// A topic's number in the list of the source (or table) that reads it.
+    pub fn topic_number(&self, origin: Origin, topic: &str) -> u32 {
+        self.topics(origin).iter().position(|name| **name == *topic).unwrap_or(0) as u32
+    }
+
+    /// The one step that reads this source, if it can run where the source is decoded.
+    pub fn prefix(&self, source: usize) -> Option<usize> {
+        let id = StreamId::Source(source);
+        let mut readers = (0..self.plan.steps.len()).filter(|step| self.plan.steps[*step].inputs.contains(&id));
+        let (Some(only), None) = (readers.next(), readers.next()) else { return None };
+        let step = &self.plan.steps[only];
+        let read_elsewhere = self.plan.outputs.iter().any(|output| output.from.contains(&id));
+        let plain = step.inputs == [id] && !step.needs_clock && !step.changing;
+        let shapes = Program::new(step).is_some_and(|program| program.is_plain());
+        (plain && shapes && !read_elsewhere).then_some(only)
+    }
+
+    /// The frame of a stream's events.
+    pub fn frame(&self, id: StreamId) -> FrameId {
+        match id {
+            StreamId::Source(index) => self.plan.sources[index].decode.frame,
+            StreamId::Table(index) => self.plan.tables[index].decode.frame,
+            StreamId::Step(index) => self.plan.steps[index].frame,
+        }
+    }
+}

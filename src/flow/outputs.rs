@@ -1,0 +1,151 @@
+//! Outputs of the plan and dead letters → records on their way, and the operator at the end of the graph.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::{Capability, Operator};
+
+use super::Streams;
+use super::house::{House, Output};
+use crate::emit::deliver::{Deliverer, Done, Letters, Outgoing};
+use crate::emit::encoder::Encoder;
+use crate::emit::files::FileOut;
+use crate::emit::letters::DeadLetters;
+use crate::emit::operator::{self as emit, Emitter};
+use crate::emit::sinks::{Route, Sinks};
+use crate::emit::topics::Topics;
+use crate::epoch::Epoch;
+use crate::epoch::operator::{Edge, Wake, each, per_epoch};
+use crate::error::RunError;
+use crate::telemetry::OutputMetrics;
+
+/// Opened before the graph is built.
+pub(super) struct Sink {
+    sinks: Sinks<Topics>,
+    wake: Wake,
+}
+
+/// Files are written by the first worker of all; each worker has a producer of its own.
+pub(super) fn open(house: &House, worker: usize) -> Result<Sink, RunError> {
+    let wake = Wake::default();
+    let open = |file: &Output| FileOut::create(&file.path, file.write_line);
+    let files = match worker {
+        0 => house.files.iter().map(open).collect::<Result<_, _>>()?,
+        _ => Vec::new(),
+    };
+    let kafka = house.kafka.as_ref().filter(|kafka| !kafka.delivery.is_empty());
+    let producer = kafka.map(|kafka| {
+        let names: Vec<&str> = kafka.delivery.iter().map(|(name, _)| &**name).collect();
+        let waker = wake.clone();
+        Topics::open(&kafka.settings, &names, kafka.batch_bytes, &kafka.health, move || waker.wake())
+    });
+    Ok(Sink { sinks: Sinks::new(house.routes.clone(), files, producer.transpose()?), wake })
+}
+
+impl House {
+    /// Partitions of an output's topic; 1 where it is no topic.
+    fn partitions(&self, output: usize) -> i32 {
+        match (self.routes[output], &self.kafka) {
+            (Route::Topic(topic), Some(kafka)) => kafka.delivery[topic].1,
+            _ => 1,
+        }
+    }
+}
+
+impl<'s> Streams<'s> {
+    /// All records that leave, of all outputs and dead letters.
+    pub(super) fn outgoing(&mut self) -> Edge<'s, Outgoing> {
+        let plan = self.house.plan.clone();
+        let mut all = Vec::new();
+        for (index, output) in plan.outputs.iter().enumerate() {
+            let encoder = Encoder::new(&plan, index, self.house.partitions(index));
+            let emitter = Emitter::new(encoder, self.house.telemetry.step(&output.name), self.local());
+            let clock = self.clock.clone();
+            let name = format!("{}: encode", output.name);
+            let mut emitter = emitter;
+            let (records, rejected) = if output.changing {
+                let changes = self.changing_of(&output.from);
+                match output.needs_clock {
+                    true => per_epoch((changes, Pipeline), (clock, Pipeline), &name, emitter),
+                    false => each(changes, &name, move |changes, made| emitter.changes(changes, 0, made)),
+                }
+            } else {
+                let events = self.append_of(&output.from);
+                match output.needs_clock {
+                    true => per_epoch((events, Pipeline), (clock, Pipeline), &name, emitter),
+                    false => each(events, &name, move |events, made| emitter.events(events, 0, made)),
+                }
+            };
+            self.rejected.push(rejected);
+            all.push(records);
+        }
+        all.push(self.letters());
+        self.concat(all)
+    }
+
+    /// Rejected events as records, counted.
+    fn letters(&self) -> Edge<'s, Outgoing> {
+        let letters = self.dead_letters();
+        let house = self.house.clone();
+        let all = self.concat(self.rejected.clone());
+        all.unary(Pipeline, "dead letters", move |_, _| {
+            move |input, output| {
+                input.for_each(|time, rejected| {
+                    house.rejections.rejected(*time.time(), rejected.len() as u64);
+                    let mut session = output.session(&time);
+                    for rejected in rejected.drain(..) {
+                        house.telemetry.dead_letters().add(rejected.stage, rejected.reason, 1);
+                        session.give(letters.letter(&rejected));
+                    }
+                });
+            }
+        })
+    }
+
+    fn dead_letters(&self) -> DeadLetters {
+        let number = self.house.plan.outputs.len();
+        DeadLetters::new(&self.house.plan, number as u16, self.house.partitions(number))
+    }
+}
+
+/// The end of the graph.
+pub(super) fn deliver<'s>(streams: &Streams<'s>, outgoing: Edge<'s, Outgoing>, sink: Sink) -> Edge<'s, ()> {
+    let house = streams.house.clone();
+    let plan = &house.plan;
+    let directions = |output: &crate::plan::Output| output.order.iter().map(|(_, direction)| *direction).collect();
+    let outputs = plan.outputs.iter().map(|output| (output.name.clone(), directions(output))).collect();
+    let deliverer = Deliverer::new(sink.sinks, streams.dead_letters(), outputs);
+    let counters: Vec<Arc<OutputMetrics>> =
+        plan.outputs.iter().map(|output| house.telemetry.output(&output.name)).collect();
+    let (worker, wall_clock) = (streams.local(), house.wall_clock);
+    let delivered = move |done: &Done<Capability<Epoch>>, since: Instant| {
+        for (output, records) in &done.tally {
+            let Some(counter) = counters.get(usize::from(*output)) else { continue };
+            counter.delivered(worker, *records);
+            // Epochs that go by the wall clock are numbered by their opening: the first record was read then.
+            let latency = match wall_clock {
+                true => std::time::Duration::from_micros(
+                    (crate::source::pace::wall_clock() as u64).saturating_sub(done.epoch),
+                ),
+                false => since.elapsed(),
+            };
+            counter.event_latency(worker, latency, *records);
+        }
+    };
+    let routes = house.routes.clone();
+    let route = move |item: &Outgoing| match routes[usize::from(item.output)] {
+        Route::Topic(topic) => (topic as u64).wrapping_mul(7).wrapping_add(item.partition as u64),
+        // Files have one writer, so that they are the same at any number of workers.
+        Route::File(_) => 0,
+        // What is only counted may be counted anywhere.
+        Route::Nowhere => item.place.offset as u64,
+    };
+    let judged = house.clone();
+    let hooks = emit::Hooks {
+        may_leave: Box::new(move |epoch| judged.rejections.judge(epoch)),
+        fail: house.fail.clone(),
+        delivered: Box::new(delivered),
+    };
+    emit::deliver(outgoing, route, deliverer, sink.wake, hooks)
+}

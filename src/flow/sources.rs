@@ -1,0 +1,245 @@
+//! Sources and tables of the plan → what reads them on this worker.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::{ProbeHandle, Scope};
+
+use super::house::{House, Input, KafkaPlan, Reading};
+use super::{Flow, Streams};
+use crate::epoch::operator::{Edge, Wake, per_epoch};
+use crate::epoch::{Epoch, Origin, Report};
+use crate::error::{Rejected, RunError};
+use crate::event::Event;
+use crate::event::row::TableRecord;
+use crate::plan::StreamId;
+use crate::shape::operator::{Shaper, on_slots};
+use crate::source::file_reader::FileInput;
+use crate::source::files::Feed;
+use crate::source::intake::{Intake, Prefix};
+use crate::source::kafka::Reader;
+use crate::source::line_intake::{FilePlace, LineIntake};
+use crate::source::operator::{Intakes, Stamp, decode_lines, files, topics};
+use crate::source::pace::{Reins, Wakes};
+use crate::source::topic_reader::{Links, Setup, TopicInput, TopicReader};
+
+/// Opened before the graph is built, so that what cannot be opened is an error and no graph.
+pub(super) struct Readers {
+    files: Vec<FileInput>,
+    topics: Option<Topics>,
+}
+
+struct Topics {
+    reader: Reader,
+    wake: Wake,
+    /// See [`Links::armed`].
+    armed: Arc<AtomicBool>,
+}
+
+/// What all sources and tables of this worker give.
+pub(super) struct Sources<'s> {
+    pub events: Vec<Edge<'s, Event>>,
+    pub records: Vec<Edge<'s, TableRecord>>,
+    pub rejected: Edge<'s, Rejected>,
+    pub reports: Edge<'s, Report>,
+}
+
+/// Files are read by the first worker of all, topics by each worker for itself.
+pub(super) fn open(house: &House, worker: usize) -> Result<Readers, RunError> {
+    let mut inputs = Vec::new();
+    let mut first = 0;
+    for Input { origin, reading } in &house.inputs {
+        if let (Reading::Files(paths), 0) = (reading, worker) {
+            let wake = Wake::default();
+            let waker = wake.clone();
+            let feed = Feed::open(paths, first, Arc::new(move || waker.wake()))?;
+            first += paths.len() as u32;
+            inputs.push(FileInput { origin: *origin, feed, wake });
+        }
+    }
+    let open_topics = |kafka: &KafkaPlan| {
+        let names: Vec<&str> = kafka.topics.iter().map(|topic| &*topic.name).collect();
+        let mut reader = Reader::open(&kafka.settings, &names, &kafka.health)?;
+        let (wake, armed) = (Wake::default(), Arc::new(AtomicBool::new(true)));
+        let (waker, when) = (wake.clone(), armed.clone());
+        reader.on_data(move || {
+            if when.swap(false, Ordering::SeqCst) {
+                waker.wake();
+            }
+        });
+        Ok::<_, RunError>(Topics { reader, wake, armed })
+    };
+    let kafka = house.kafka.as_ref().filter(|kafka| !kafka.topics.is_empty());
+    Ok(Readers { files: inputs, topics: kafka.map(open_topics).transpose()? })
+}
+
+pub(super) fn build<'s>(
+    scope: Scope<'s, Epoch>,
+    house: &Arc<House>,
+    readers: Readers,
+    probe: &ProbeHandle<Epoch>,
+    wakes: &Wakes,
+) -> Sources<'s> {
+    let delivered = probe.clone();
+    let local = scope.index() % house.workers;
+    let reins = Reins {
+        stopping: house.stop.is_requested.clone(),
+        fail: house.fail.clone(),
+        delivered: Rc::new(move |epoch| !delivered.less_equal(&epoch)),
+        epoch: house.epoch,
+        open_bytes: house.open_bytes.clone(),
+        limits: house.plan.limits,
+        telemetry: house.telemetry.clone(),
+        worker: local,
+        wakes: wakes.clone(),
+    };
+    let mut parts = Vec::new();
+    let mut reports = Vec::new();
+    if house.inputs.iter().any(|input| matches!(input.reading, Reading::Files(_))) {
+        let (lines, file_reports) = files(scope, readers.files, house.epoch_records, !house.wall_clock, reins.clone());
+        reports.push(file_reports);
+        parts.push(decode_lines(lines, house.plan.clone(), line_intake(house, local)));
+    }
+    if let Some(Topics { reader, wake, armed }) = readers.topics {
+        let reader = topic_reader(house, (reader, armed), &reins, scope.index(), local);
+        parts.push(topics(scope, &house.plan, Some(reader), wake, &reins));
+    }
+    merge(scope, house, parts, reports)
+}
+
+fn merge<'s>(
+    scope: Scope<'s, Epoch>,
+    house: &House,
+    parts: Vec<Intakes<'s>>,
+    mut reports: Vec<Edge<'s, Report>>,
+) -> Sources<'s> {
+    use timely::dataflow::operators::Concatenate;
+    let mut events: Vec<Vec<_>> = house.plan.sources.iter().map(|_| Vec::new()).collect();
+    let mut records: Vec<Vec<_>> = house.plan.tables.iter().map(|_| Vec::new()).collect();
+    let mut rejected = Vec::new();
+    for part in parts {
+        events.iter_mut().zip(part.events).for_each(|(all, one)| all.push(one));
+        records.iter_mut().zip(part.records).for_each(|(all, one)| all.push(one));
+        rejected.push(part.rejected);
+        reports.push(part.reports);
+    }
+    Sources {
+        events: events.into_iter().map(|streams| scope.concatenate(streams)).collect(),
+        records: records.into_iter().map(|streams| scope.concatenate(streams)).collect(),
+        rejected: scope.concatenate(rejected),
+        reports: scope.concatenate(reports),
+    }
+}
+
+fn intakes(house: &House, of_files: bool, local: usize) -> Vec<Intake> {
+    let mine = house.inputs.iter().filter(|input| matches!(input.reading, Reading::Files(_)) == of_files);
+    let intake = |input: &Input| {
+        let name = house.origin_name(input.origin);
+        let intake = Intake::new(&house.plan, input.origin, !of_files, house.telemetry.source(&name), local);
+        match input.origin {
+            Origin::Source(index) => intake.with_prefix(prefix(house, index, local)),
+            Origin::Table(_) => intake,
+        }
+    };
+    mine.map(intake).collect()
+}
+
+/// The step that runs where a source is decoded.
+fn prefix(house: &House, source: usize, local: usize) -> Option<Prefix> {
+    let step = house.prefix(source)?;
+    let name = house.plan.steps[step].name.clone();
+    let metrics = house.telemetry.step(&name);
+    let on_slots = Rc::new(on_slots(Shaper { plan: house.plan.clone(), step, metrics, worker: local })?);
+    let counting = on_slots.clone();
+    Some(Prefix {
+        step: name,
+        layout: on_slots.layout,
+        apply: Box::new(move |slots, record| on_slots.apply(slots, record)),
+        count: Box::new(move |events_in, events_out| counting.count(events_in, events_out)),
+    })
+}
+
+fn line_intake(house: &Arc<House>, local: usize) -> LineIntake {
+    let mut places = Vec::new();
+    for Input { origin, reading } in &house.inputs {
+        let Reading::Files(paths) = reading else { continue };
+        for partition in 0..paths.len() {
+            let (name, topic) = (house.origin_name(*origin), house.topic_name(*origin));
+            places.push(FilePlace { origin: *origin, name, partition: partition as i32, topic });
+        }
+    }
+    let counting = house.clone();
+    let read = Box::new(move |epoch, records| counting.rejections.read(epoch, records));
+    LineIntake { files: places, intakes: intakes(house, true, local), records: house.record_lines, read }
+}
+
+fn topic_reader(
+    house: &Arc<House>,
+    (reader, armed): (Reader, Arc<AtomicBool>),
+    reins: &Reins,
+    worker: usize,
+    local: usize,
+) -> TopicReader {
+    let kafka = house.kafka.as_ref().expect("there is a reader only with Kafka");
+    let topics = kafka.topics.iter().map(|topic| {
+        let origins = topic.origins.iter().map(|origin| (*origin, house.topic_number(*origin, &topic.name)));
+        TopicInput { name: topic.name.clone(), origins: origins.collect(), partitions: topic.partitions.clone() }
+    });
+    let topics: Vec<TopicInput> = topics.collect();
+    TopicReader::new(Setup {
+        plan: house.plan.clone(),
+        reader,
+        topics,
+        intakes: intakes(house, false, local),
+        links: links(house, armed),
+        reins: reins.clone(),
+        worker,
+        peers: house.peers,
+        until_caught_up: kafka.until_caught_up,
+    })
+}
+
+fn links(house: &Arc<House>, armed: Arc<AtomicBool>) -> Links {
+    let (discovering, delivering, lagging, counting) = (house.clone(), house.clone(), house.clone(), house.clone());
+    Links {
+        partitions: Box::new(move |topic| {
+            let kafka = discovering.kafka.as_ref();
+            kafka.and_then(|kafka| kafka.discovery.as_ref()).map_or(0, |discovery| discovery.partitions(topic))
+        }),
+        delivered: Box::new(move |offsets| {
+            if let Some(progress) = delivering.kafka.as_ref().and_then(|kafka| kafka.progress.as_ref()) {
+                progress.commit(offsets);
+            }
+        }),
+        lag: Box::new(move |topic, partition, lag| {
+            let Some(topic) = lagging.kafka.as_ref().and_then(|kafka| kafka.topics.get(topic)) else { return };
+            for origin in &topic.origins {
+                let source = lagging.telemetry.source(&lagging.origin_name(*origin));
+                source.set_lag(&topic.name, partition, lag);
+            }
+        }),
+        read: Box::new(move |epoch, records| counting.rejections.read(epoch, records)),
+        armed,
+    }
+}
+
+impl<'s> Streams<'s> {
+    /// Events of files may have no time of their own: they get their epoch's.
+    pub(super) fn add_sources(&mut self, events: Vec<Edge<'s, Event>>) {
+        for (index, events) in events.into_iter().enumerate() {
+            let from_files = self
+                .house
+                .inputs
+                .iter()
+                .any(|input| input.origin == Origin::Source(index) && matches!(input.reading, Reading::Files(_)));
+            let untimed = from_files && self.house.plan.sources[index].decode.time.is_none();
+            let events = match untimed {
+                true => per_epoch((events, Pipeline), (self.clock.clone(), Pipeline), "stamp", Stamp).0,
+                false => events,
+            };
+            self.flows.insert(StreamId::Source(index), Flow::Append(events));
+        }
+    }
+}

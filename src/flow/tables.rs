@@ -1,0 +1,77 @@
+//! Tables of the plan, and aggregates that are read as tables.
+
+use timely::dataflow::operators::vec::Map;
+
+use super::{Flow, Streams};
+use crate::epoch::Origin;
+use crate::epoch::operator::Edge;
+use crate::event::row::{RowChange, TableRecord};
+use crate::json::Bodies;
+use crate::matching::operator::LiveRows;
+use crate::plan::StreamId;
+use crate::table::operator::{self as table, ArrangedRows, TableStep};
+
+/// What others may want of a table.
+#[derive(Clone)]
+pub(super) struct Table<'s> {
+    /// As they were read; none for an aggregate.
+    records: Option<Edge<'s, TableRecord>>,
+    changes: Edge<'s, RowChange>,
+    /// Made for the first that looks the table up.
+    arranged: Option<ArrangedRows<'s>>,
+}
+
+impl<'s> Streams<'s> {
+    pub(super) fn add_tables(&mut self, records: Vec<Edge<'s, TableRecord>>) {
+        let plan = self.house.plan.clone();
+        let sources: Vec<Origin> = (0..plan.sources.len()).map(Origin::Source).collect();
+        for (index, records) in records.into_iter().enumerate() {
+            let name = &plan.tables[index].name;
+            let origins = if sources.is_empty() { vec![Origin::Table(index)] } else { sources.clone() };
+            let metrics = self.house.telemetry.step(name);
+            let step = TableStep { plan: plan.clone(), table: index, metrics, worker: self.local(), origins };
+            let changes = table::rows(step, records.clone(), self.clock.clone());
+            let id = StreamId::Table(index);
+            if self.is_read_as_collection(id) {
+                let collection = table::collection(changes.clone(), self.clock.clone(), name);
+                self.flows.insert(id, Flow::Changing(collection));
+            }
+            self.tables.insert(id, Table { records: Some(records), changes, arranged: None });
+        }
+    }
+
+    fn is_read_as_collection(&self, id: StreamId) -> bool {
+        let plan = &self.house.plan;
+        let inputs = plan.steps.iter().flat_map(|step| &step.inputs);
+        inputs.chain(plan.outputs.iter().flat_map(|output| &output.from)).any(|input| *input == id)
+    }
+
+    /// The rows of a table, or of an aggregate that is read as one, for lookups: arranged once.
+    pub(super) fn arranged(&mut self, id: StreamId) -> ArrangedRows<'s> {
+        let name = self.house.stream_name(id);
+        let table = self.table(id);
+        if table.arranged.is_none() {
+            table.arranged = Some(table::arrange(table.changes.clone(), &name));
+        }
+        table.arranged.clone().expect("arranged above")
+    }
+
+    /// The rows of a table that are rules.
+    pub(super) fn rule_rows(&mut self, id: StreamId) -> LiveRows<'s> {
+        let table = self.table(id).clone();
+        let nothing = || table.changes.clone().flat_map(|_| None);
+        LiveRows { records: table.records.clone().unwrap_or_else(nothing), changes: table.changes }
+    }
+
+    fn table(&mut self, id: StreamId) -> &mut Table<'s> {
+        if !self.tables.contains_key(&id) {
+            let Flow::Changing(changes) = self.flows[&id].clone() else {
+                unreachable!("the plan looks up changing collections only")
+            };
+            let bodies = Bodies::new(&self.house.plan.frames[self.house.frame(id)]);
+            let changes = table::as_rows(changes, bodies);
+            self.tables.insert(id, Table { records: None, changes, arranged: None });
+        }
+        self.tables.get_mut(&id).expect("inserted above")
+    }
+}

@@ -1,0 +1,119 @@
+//! The worker threads: timely configured, peers met, each worker's loop.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use timely::communication::Hooks;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
+use timely::execute::execute_from;
+use timely::worker::Worker;
+use timely::{CommunicationConfig, WorkerConfig};
+
+use super::peers::{Hello, meet};
+use super::{End, Options, failing};
+use crate::error::{Exit, RunError};
+use crate::flow::{self, House, Running};
+
+/// A worker sleeps at most this long without looking at its operators.
+const NAP: Duration = Duration::from_millis(100);
+/// How long processes wait for each other at start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Builders = (Vec<AllocatorBuilder>, Box<dyn std::any::Any + Send>);
+
+/// Starts all workers of this process; `ends` hears when they are done.
+pub fn start(house: &Arc<House>, options: &Options, ends: Sender<End>) -> Result<(), RunError> {
+    let (builders, others) = allocators(house, options)?;
+    let (building, running) = (house.clone(), failing(&ends));
+    let guards = execute_from(builders, others, WorkerConfig::default(), move |worker| {
+        match flow::build(worker, &building) {
+            Ok(graph) => drive(worker, &building, &graph),
+            Err(error) => {
+                running(error);
+                // The process ends; until then this worker must not seem to have finished.
+                loop {
+                    std::thread::park();
+                }
+            }
+        }
+    });
+    let guards = guards.map_err(|error| RunError::new(Exit::Software, format!("cannot start workers: {error}")))?;
+    let wait = move || {
+        let whole = guards.join().into_iter().all(|result| result.is_ok());
+        if whole {
+            let _ = ends.send(End::Done);
+        }
+    };
+    let spawned = std::thread::Builder::new().name("workers".to_owned()).spawn(wait);
+    spawned.map(drop).map_err(|error| RunError::new(Exit::TryAgain, format!("cannot start a thread: {error}")))
+}
+
+/// A worker's loop: work while there is some, sleep until there is more.
+fn drive(worker: &mut Worker, house: &House, graph: &Running) {
+    let mut delivered = None;
+    let mut looked = Instant::now();
+    while !graph.probe.done() {
+        worker.step_or_park(Some(NAP));
+        if let Some((last, message)) = house.rejections.last().filter(|(last, _)| !graph.probe.less_equal(last)) {
+            tracing::error!(epoch = last, "stopping: {message}");
+            settle(worker, graph);
+            (house.fail)(RunError::new(Exit::Data, message));
+            return;
+        }
+        if looked.elapsed() >= NAP {
+            looked = Instant::now();
+            if worker.index() == house.first_worker {
+                house.telemetry.epochs().set_held_by(graph.held_by().as_ref());
+            }
+        }
+        let now = graph.probe.with_frontier(|frontier| frontier.first().copied());
+        if now != delivered {
+            delivered = now;
+            graph.sources.borrow().iter().for_each(|wake| wake());
+        }
+    }
+    settle(worker, graph);
+    // Sources stay until their last offsets are settled.
+    while worker.has_dataflows() {
+        graph.sources.borrow().iter().for_each(|wake| wake());
+        worker.step();
+    }
+}
+
+/// Sources hear what was delivered.
+fn settle(worker: &mut Worker, graph: &Running) {
+    graph.sources.borrow().iter().for_each(|wake| wake());
+    worker.step();
+}
+
+fn allocators(house: &House, options: &Options) -> Result<Builders, RunError> {
+    let failed = |error: String| RunError::new(Exit::Software, format!("cannot start workers: {error}"));
+    if options.processes > 1 {
+        return cluster(house, options);
+    }
+    let config = match (options.bytes_only, options.workers) {
+        (true, workers) => CommunicationConfig::ProcessBinary(workers),
+        (false, 1) => CommunicationConfig::Thread,
+        (false, workers) => CommunicationConfig::Process(workers),
+    };
+    config.try_build().map_err(failed)
+}
+
+fn cluster(house: &House, options: &Options) -> Result<Builders, RunError> {
+    let hello = Hello {
+        plan: house.plan.hash,
+        workers: options.workers as u64,
+        processes: options.processes as u64,
+        process: options.process as u64,
+    };
+    tracing::info!(process = options.process, of = options.processes, "waiting for the other processes");
+    let sockets = meet(&options.hosts, hello, PATIENCE)?;
+    let hooks = Hooks::default();
+    let local = if options.bytes_only { ProcessBuilder::new_bytes_vector } else { ProcessBuilder::new_typed_vector };
+    let local = local(options.workers, hooks.refill.clone(), hooks.spill.clone());
+    let (builders, guard) = initialize_networking_from_sockets(local, sockets, options.process, options.workers, hooks)
+        .map_err(|error| RunError::new(Exit::TryAgain, format!("cannot connect to the other processes: {error}")))?;
+    Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
+}

@@ -1,0 +1,195 @@
+//! Matching as a timely operator.
+//!
+//! Rules of the file are the same for ever: events are matched when they arrive. Live rules are rows of a table, and
+//! every worker holds them all: each hears every change, and an event waits until its epoch's rules are known.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Concat;
+use timely::dataflow::operators::vec::{Broadcast, Map};
+
+use super::Matcher;
+use super::{CLASSES, Class, live};
+use crate::epoch::operator::{Edge, Made, PerEpoch, each, per_epoch};
+use crate::epoch::{Clock, Epoch};
+use crate::error::{Rejected, Stage};
+use crate::event::row::{RowChange, TableRecord};
+use crate::event::{Event, Key, Micros};
+use crate::json::Bodies;
+use crate::plan::{Match, Plan, Rules, Step, StepKind};
+use crate::telemetry::{RuleGauges, StepMetrics};
+
+/// One match step on one worker.
+pub struct MatchStep {
+    pub plan: Arc<Plan>,
+    pub step: usize,
+    pub metrics: Arc<StepMetrics>,
+    pub worker: usize,
+    bodies: Bodies,
+    matcher: Matcher,
+    writers: live::Writers,
+    body: Vec<u8>,
+}
+
+impl MatchStep {
+    pub fn new(plan: &Arc<Plan>, step: usize, metrics: Arc<StepMetrics>, worker: usize) -> Self {
+        let bodies = Bodies::new(&plan.frames[plan.steps[step].frame]);
+        let StepKind::Match(spec) = &plan.steps[step].kind else {
+            unreachable!("the house gives this room match steps only")
+        };
+        let mut this = Self {
+            plan: plan.clone(),
+            step,
+            metrics,
+            worker,
+            bodies,
+            writers: live::Writers::default(),
+            matcher: Matcher::of(spec, plan.frames[plan.steps[step].frame].paths.len()),
+            body: Vec::new(),
+        };
+        this.gauge();
+        this
+    }
+
+    fn parts(&self) -> (&Step, &Match) {
+        let step = &self.plan.steps[self.step];
+        match &step.kind {
+            StepKind::Match(spec) => (step, spec),
+            _ => unreachable!("the house gives this room match steps only"),
+        }
+    }
+
+    fn run(&mut self, events: Vec<Event>, now: Micros, made: &mut Made<Event>) {
+        let started = Instant::now();
+        let plan = self.plan.clone();
+        let step = &plan.steps[self.step];
+        let StepKind::Match(spec) = &step.kind else { return };
+        self.metrics.events_in(events.len() as u64);
+        let (results, rejected) = (made.results.len(), made.rejected.len());
+        for event in events {
+            self.body.clear();
+            self.bodies.write(&event, event.layout, &mut self.body);
+            let first = made.results.len();
+            match self.matcher.apply(spec, &event, &self.body, now, &mut made.results) {
+                Ok(()) => {
+                    let layout = step.layouts[usize::from(event.layout)];
+                    let layout = layout.expect("the plan knows every layout that can reach a step");
+                    made.results[first..].iter_mut().for_each(|event| event.layout = layout);
+                }
+                Err(rejection) => {
+                    made.results.truncate(first);
+                    made.rejected.push(rejection.at(Stage::Match, &step.name, &event.record));
+                }
+            }
+        }
+        self.metrics.events_out((made.results.len() - results) as u64);
+        made.rejected[rejected..].iter().for_each(|r| self.metrics.rejected(r.reason, 1));
+        self.metrics.add_busy(self.worker, started.elapsed());
+    }
+
+    /// Applies an epoch's records in their order, and then what ran out of time.
+    fn learn(&mut self, mut records: Vec<(bool, TableRecord)>, gone: Vec<Key>, made: &mut Made<Event>) {
+        if records.is_empty() && gone.is_empty() {
+            return;
+        }
+        records.sort_by_key(|(_, record)| place(record));
+        let plan = self.plan.clone();
+        let step = &plan.steps[self.step];
+        let StepKind::Match(spec) = &step.kind else { return };
+        for (mine, record) in records {
+            let learnt = self.writers.apply(&mut self.matcher, spec, &record);
+            // Every worker knows every row; the one that read it speaks of it.
+            if let (true, Err(rejection)) = (mine, learnt) {
+                self.metrics.rejected(rejection.reason, 1);
+                made.rejected.push(rejection.at(Stage::Match, &step.name, &record.record));
+            }
+        }
+        gone.iter().for_each(|key| live::gone(&mut self.matcher, key));
+        self.gauge();
+    }
+
+    fn gauge(&mut self) {
+        let index = self.matcher.index();
+        let classes = CLASSES.iter().zip(index.classes()).map(|(class, rules)| (class_name(*class), rules as u64));
+        self.metrics.set_rules(
+            self.worker,
+            RuleGauges { rules: index.len() as u64, bytes: index.bytes() as u64, classes: classes.collect() },
+        );
+    }
+}
+
+/// A class of cost as the metric's label says it.
+fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Keyed => "keyed",
+        Class::Text => "text",
+        Class::Range => "range",
+        Class::Complement => "complement",
+        Class::Scan => "scan",
+    }
+}
+
+fn place(record: &TableRecord) -> (u32, i32, i64) {
+    (record.topic, record.record.partition, record.record.offset)
+}
+
+/// What there is of live rules: the records of their table as they were read, and the changes of its rows.
+pub struct LiveRows<'s> {
+    pub records: Edge<'s, TableRecord>,
+    pub changes: Edge<'s, RowChange>,
+}
+
+/// A match step; `rows` is given where its rules are a table's.
+pub fn matching<'s>(
+    mut matching: MatchStep,
+    events: Edge<'s, Event>,
+    rows: Option<LiveRows<'s>>,
+    clock: Edge<'s, Clock>,
+) -> (Edge<'s, Event>, Edge<'s, Rejected>) {
+    let (step, spec) = matching.parts();
+    let name = step.name.to_string();
+    debug_assert_eq!(rows.is_some(), matches!(spec.rules, Rules::Table { .. }));
+    match rows {
+        None if !step.needs_clock => each(events, &name, move |events, made| matching.run(events, 0, made)),
+        None => per_epoch((events, Pipeline), (clock.map(Side::Clock), Pipeline), &name, matching),
+        Some(rows) => {
+            let sides = clock.map(Side::Clock).concat(broadcast(rows));
+            per_epoch((events, Pipeline), (sides, Pipeline), &name, matching)
+        }
+    }
+}
+
+/// What an epoch's events wait for.
+#[derive(Clone)]
+enum Side {
+    /// A record of the rules' table, and whether this worker read it.
+    Record(bool, TableRecord),
+    Gone(Key),
+    Clock(Clock),
+}
+
+/// Every worker hears every record and every row that is gone.
+fn broadcast<'s>(rows: LiveRows<'s>) -> Edge<'s, Side> {
+    let here = rows.records.scope().index();
+    let records = rows.records.map(move |record| (here, record)).broadcast();
+    let records = records.map(move |(from, record)| Side::Record(from == here, record));
+    let gone = rows.changes.flat_map(|change| change.after.is_none().then_some(change.key));
+    records.concat(gone.broadcast().map(Side::Gone))
+}
+
+impl PerEpoch<Event, Side, Event> for MatchStep {
+    fn close(&mut self, _: Epoch, events: Vec<Event>, sides: Vec<Side>, made: &mut Made<Event>) {
+        let (mut records, mut gone, mut now) = (Vec::new(), Vec::new(), 0);
+        for side in sides {
+            match side {
+                Side::Record(mine, record) => records.push((mine, record)),
+                Side::Gone(key) => gone.push(key),
+                Side::Clock(clock) => now = clock.now,
+            }
+        }
+        self.learn(records, gone, made);
+        self.run(events, now, made);
+    }
+}

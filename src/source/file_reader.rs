@@ -1,0 +1,177 @@
+//! Reading files between two epochs: how much belongs to one, when it closes, when all has ended.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::files::{Feed, Lines};
+use super::pace::{OpenEpochs, Reins, Ticks, wall_clock};
+use crate::epoch::operator::Wake;
+use crate::epoch::{Epoch, Origin, Report};
+use crate::error::RunError;
+
+/// The files of one source or table.
+pub struct FileInput {
+    pub origin: Origin,
+    pub feed: Feed,
+    /// What the feed's threads call when they have read more.
+    pub wake: Wake,
+}
+
+pub(super) enum Step {
+    /// Nothing to do now; at the latest after this time there may be.
+    Wait(Duration),
+    /// The epoch is closed; this is the next.
+    Next(Epoch),
+    End,
+}
+
+/// What reading files does between two epochs: no timely here.
+pub(super) struct FileReader {
+    inputs: Vec<FileInput>,
+    records: usize,
+    counting: bool,
+    reins: Reins,
+    ticks: Ticks,
+    pub(super) open: OpenEpochs<()>,
+    /// The epoch that has been begun, and the wall clock then.
+    begun: Option<(Epoch, i64)>,
+    opened: bool,
+    turn: u64,
+    known_ended: BTreeSet<(usize, usize)>,
+    pub(super) lines: Vec<Lines>,
+    pub(super) reports: Vec<Report>,
+}
+
+/// How long to wait before looking again when only another thread's doing can be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+impl FileReader {
+    pub(super) fn new(
+        inputs: Vec<FileInput>,
+        records: usize,
+        counting: bool,
+        reins: Reins,
+        open: OpenEpochs<()>,
+    ) -> Self {
+        let ticks = Ticks::new(reins.epoch);
+        Self {
+            inputs,
+            records,
+            counting,
+            reins,
+            ticks,
+            open,
+            begun: None,
+            opened: false,
+            turn: 0,
+            known_ended: BTreeSet::new(),
+            lines: Vec::new(),
+            reports: Vec::new(),
+        }
+    }
+
+    pub(super) fn settle(&mut self) {
+        self.reins.settle(&mut self.open);
+    }
+
+    pub(super) fn step(&mut self, epoch: Epoch) -> Step {
+        self.settle();
+        let now = wall_clock();
+        if self.begun.is_none_or(|(begun, _)| begun != epoch) {
+            if (self.reins.stopping)() {
+                return self.finish(epoch, now);
+            }
+            let tables_first = epoch > 0 && !self.counting && !(self.reins.delivered)(0);
+            if !self.open.has_room() || tables_first {
+                return Step::Wait(LOOK_AGAIN);
+            }
+            self.begin(epoch, now);
+        }
+        let before = self.lines.len();
+        if let Err(error) = self.take(epoch) {
+            (self.reins.fail)(error);
+            return Step::End;
+        }
+        for lines in &mut self.lines[before..] {
+            lines.turn = self.turn;
+            self.turn += 1;
+        }
+        let taken = &self.lines[before..];
+        self.open.add(taken.iter().map(|l| l.ends.len()).sum(), taken.iter().map(|l| l.bytes.len()).sum());
+        let opened = self.begun.map_or(now, |(_, at)| at);
+        let live = |input: &FileInput| (epoch == 0) == matches!(input.origin, Origin::Table(_));
+        let complete = self.inputs.iter().filter(|input| live(input)).all(|input| input.feed.is_complete());
+        let due = epoch > 0 && now >= self.ticks.closes(opened, self.open.records > 0, false);
+        if complete && (self.counting || epoch == 0 || due) || due && self.open.records > 0 && self.pipes() {
+            return self.close(epoch, opened, now);
+        }
+        if (self.reins.stopping)() {
+            return self.finish(epoch, now);
+        }
+        let wait = (self.ticks.next(now) - now).max(0) as u64;
+        Step::Wait(Duration::from_micros(wait).min(LOOK_AGAIN))
+    }
+
+    /// Epoch 0 is the tables, whole; every other one a share of each source.
+    fn begin(&mut self, epoch: Epoch, now: i64) {
+        self.begun = Some((epoch, now));
+        for input in &mut self.inputs {
+            match input.origin {
+                Origin::Table(_) if epoch == 0 => input.feed.begin(usize::MAX / 2),
+                Origin::Source(_) if epoch > 0 => input.feed.begin(self.records),
+                _ => {}
+            }
+        }
+        if !std::mem::replace(&mut self.opened, true) {
+            for input in &self.inputs {
+                let partitions = 0..input.feed.ended().count() as i32;
+                self.reports.extend(partitions.map(|partition| Report::Opened(input.origin, 0, partition)));
+            }
+        }
+    }
+
+    fn take(&mut self, epoch: Epoch) -> Result<(), RunError> {
+        for input in &mut self.inputs {
+            if (epoch == 0) == matches!(input.origin, Origin::Table(_)) {
+                input.feed.take(&mut self.lines)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Is an input a pipe, whose epochs also close by the clock?
+    fn pipes(&self) -> bool {
+        !self.counting || self.inputs.iter().any(|input| input.feed.is_pipe())
+    }
+
+    fn close(&mut self, epoch: Epoch, opened: i64, now: i64) -> Step {
+        self.report_ended();
+        self.reports.push(Report::Closed(now));
+        let ended = |input: &FileInput| matches!(input.origin, Origin::Table(_)) || input.feed.all_ended();
+        let all_ended = epoch > 0 && self.inputs.iter().all(ended);
+        if all_ended && self.open.records == 0 {
+            let sources = self.inputs.iter().map(|input| Report::Finished(input.origin));
+            self.reports.extend(sources.collect::<Vec<_>>());
+            return Step::End;
+        }
+        self.open.close(epoch, opened, now, ());
+        Step::Next(if self.counting { epoch + 1 } else { (now as Epoch).max(epoch + 1) })
+    }
+
+    /// Stops where it is: what was read is delivered, windows stay open.
+    fn finish(&mut self, epoch: Epoch, now: i64) -> Step {
+        self.reports.extend([Report::Stopping, Report::Closed(now)]);
+        self.open.close(epoch, now, now, ());
+        Step::End
+    }
+
+    fn report_ended(&mut self) {
+        for (i, input) in self.inputs.iter().enumerate() {
+            for (partition, _) in input.feed.ended().enumerate().filter(|(_, ended)| *ended) {
+                if self.known_ended.insert((i, partition)) {
+                    self.reports.push(Report::Ended(input.origin, 0, partition as i32));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Files and standard input as sources: read by a thread each, streamed in chunks of lines, never whole.
+//!
+//! One worker of the whole job reads them all ([`Feed`]), so that an epoch of N records of a source is the same N
+//! records at any number of workers; the lines are decoded by all. `.gz` and `.zst` are unpacked on the way.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Exit, RunError};
+
+/// Bytes read at a time.
+const CHUNK: usize = 128 << 10;
+/// Chunks that a reader may be ahead.
+const AHEAD: usize = 4;
+/// A line longer than this is no record of anything: the job stops.
+const LONGEST_LINE: usize = 256 << 20;
+
+/// Some lines of one file, in its order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lines {
+    /// The file, by its number among all inputs of the job.
+    pub input: u32,
+    /// The number of this chunk among all of the job: chunks go to the workers in turn.
+    pub turn: u64,
+    /// The number of the first line, from 0.
+    pub first: i64,
+    pub bytes: Bytes,
+    /// Where each line ends in `bytes`, its line break not included; the next begins one byte later.
+    pub ends: Vec<u32>,
+}
+
+impl Lines {
+    /// Each line with its number.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, Bytes)> + '_ {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|end| *end as usize + 1));
+        let lines = starts.zip(&self.ends).map(|(start, end)| self.bytes.slice(start..*end as usize));
+        (self.first..).zip(lines)
+    }
+
+    /// Takes the first `n` lines away.
+    fn split_to(&mut self, n: usize) -> Lines {
+        let taken = self.ends.drain(..n).collect::<Vec<_>>();
+        let end = taken.last().map_or(0, |end| *end as usize);
+        let bytes = self.bytes.slice(..end);
+        let after = (end + 1).min(self.bytes.len()) as u32;
+        self.bytes = self.bytes.slice(after as usize..);
+        self.ends.iter_mut().for_each(|end| *end -= after);
+        let first = self.first;
+        self.first += n as i64;
+        Lines { input: self.input, turn: 0, first, bytes, ends: taken }
+    }
+}
+
+enum Message {
+    Lines(Lines),
+    Failed(RunError),
+}
+
+/// One file being read by its thread.
+struct Input {
+    from: Receiver<Message>,
+    chunks: VecDeque<Lines>,
+    ended: bool,
+}
+
+/// The files of one source (its partitions), given out in epochs of a fixed number of records.
+pub struct Feed {
+    inputs: Vec<Input>,
+    pipe: bool,
+    /// Records that each file still owes to the epoch.
+    owed: Vec<usize>,
+}
+
+impl Feed {
+    /// Opens the files and starts to read. `first_input` is the number of the first of them; `wake` is called
+    /// whenever there is more.
+    pub fn open(paths: &[String], first_input: u32, wake: Arc<dyn Fn() + Send + Sync>) -> Result<Feed, RunError> {
+        let open = |(i, path): (usize, &String)| Input::open(path, first_input + i as u32, wake.clone());
+        let inputs = paths.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
+        let owed = vec![0; inputs.len()];
+        Ok(Feed { inputs, pipe: paths.iter().any(|path| path == "-"), owed })
+    }
+
+    /// Begins an epoch of `records`, shared evenly among the files.
+    pub fn begin(&mut self, records: usize) {
+        let live: Vec<usize> = (0..self.inputs.len()).filter(|i| !self.inputs[*i].ended).collect();
+        self.owed.fill(0);
+        for (turn, input) in live.iter().enumerate() {
+            self.owed[*input] = records / live.len() + usize::from(turn < records % live.len());
+        }
+    }
+
+    /// What is there of the epoch. What a file that ended still owed falls to the next one.
+    pub fn take(&mut self, lines: &mut Vec<Lines>) -> Result<(), RunError> {
+        for turn in 0..2 * self.inputs.len() {
+            let i = turn % self.inputs.len();
+            let input = &mut self.inputs[i];
+            while self.owed[i] > 0 && input.fill()? {
+                let chunk = &mut input.chunks[0];
+                let n = chunk.ends.len().min(self.owed[i]);
+                self.owed[i] -= n;
+                lines.push(chunk.split_to(n));
+                if chunk.ends.is_empty() {
+                    input.chunks.pop_front();
+                }
+            }
+            if input.ended && self.owed[i] > 0 {
+                let left = std::mem::take(&mut self.owed[i]);
+                let next = (1..self.inputs.len()).map(|n| (i + n) % self.inputs.len());
+                if let Some(next) = next.into_iter().find(|n| !self.inputs[*n].ended) {
+                    self.owed[next] += left;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Is all of the epoch taken?
+    pub fn is_complete(&self) -> bool {
+        self.owed.iter().all(|owed| *owed == 0)
+    }
+
+    /// Has the file been read to its end (by its place in the feed)?
+    pub fn ended(&self) -> impl Iterator<Item = bool> + '_ {
+        self.inputs.iter().map(|input| input.ended)
+    }
+
+    /// Is standard input among the files?
+    pub fn is_pipe(&self) -> bool {
+        self.pipe
+    }
+
+    pub fn all_ended(&self) -> bool {
+        self.inputs.iter().all(|input| input.ended)
+    }
+}
+
+impl Input {
+    fn open(path: &str, number: u32, wake: Arc<dyn Fn() + Send + Sync>) -> Result<Input, RunError> {
+        let reader = reader(path).map_err(|e| cannot("open", path, &e))?;
+        let (to, from) = sync_channel(AHEAD);
+        let path = path.to_owned();
+        let run = move || {
+            if let Err(error) = read_lines(reader, number, &to, &*wake) {
+                // Nobody listens any more when the job ends: nothing is left to be told.
+                let _ = to.send(Message::Failed(cannot("read", &path, &error)));
+            }
+            drop(to);
+            wake();
+        };
+        let named = std::thread::Builder::new().name(format!("input {number}"));
+        named.spawn(run).map_err(|e| RunError::new(Exit::Software, format!("cannot start a thread: {e}")))?;
+        Ok(Input { from, chunks: VecDeque::new(), ended: false })
+    }
+
+    /// Is there a line?
+    fn fill(&mut self) -> Result<bool, RunError> {
+        if self.chunks.is_empty() && !self.ended {
+            match self.from.try_recv() {
+                Ok(Message::Lines(lines)) => self.chunks.push_back(lines),
+                Ok(Message::Failed(error)) => return Err(error),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => self.ended = true,
+            }
+        }
+        Ok(!self.chunks.is_empty())
+    }
+}
+
+fn cannot(what: &str, path: &str, error: &io::Error) -> RunError {
+    RunError::new(Exit::Unavailable, format!("cannot {what} the input {path}: {error}"))
+}
+
+fn reader(path: &str) -> io::Result<Box<dyn Read + Send>> {
+    if path == "-" {
+        return Ok(Box::new(io::stdin()));
+    }
+    let file = File::open(path)?;
+    Ok(match Path::new(path).extension().and_then(|e| e.to_str()) {
+        Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
+        Some("zst") => Box::new(zstd::stream::read::Decoder::new(file)?),
+        _ => Box::new(file),
+    })
+}
+
+/// Sends all lines on, as soon as they are there; the last one needs no line break.
+fn read_lines(mut from: impl Read, input: u32, to: &SyncSender<Message>, wake: &dyn Fn()) -> io::Result<()> {
+    let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
+    let mut first = 0;
+    loop {
+        let read = read_some(&mut from, &mut buffer)?;
+        let complete = match memchr::memrchr(b'\n', &buffer) {
+            _ if read == 0 => buffer.len(),
+            Some(at) => at + 1,
+            None if buffer.len() > LONGEST_LINE => return Err(io::Error::other("a line is longer than 256 MiB")),
+            None => continue,
+        };
+        let rest = buffer[complete..].to_vec();
+        buffer.truncate(complete);
+        let lines = split(std::mem::replace(&mut buffer, rest), input, first);
+        first += lines.ends.len() as i64;
+        let count = lines.ends.len();
+        if count > 0 {
+            if to.send(Message::Lines(lines)).is_err() {
+                return Ok(());
+            }
+            wake();
+        }
+        if read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn read_some(from: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let start = buffer.len();
+    buffer.resize(start + CHUNK, 0);
+    loop {
+        match from.read(&mut buffer[start..]) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => {
+                buffer.truncate(start + *result.as_ref().unwrap_or(&0));
+                return result;
+            }
+        }
+    }
+}
+
+fn split(bytes: Vec<u8>, input: u32, first: i64) -> Lines {
+    let mut ends: Vec<u32> = memchr::memchr_iter(b'\n', &bytes).map(|at| at as u32).collect();
+    let after_last = ends.last().map_or(0, |end| *end as usize + 1);
+    if after_last < bytes.len() {
+        ends.push(bytes.len() as u32);
+    }
+    Lines { input, turn: 0, first, bytes: bytes.into(), ends }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::time::{Duration, Instant};
+
+    fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (dir, path)
+    }
+
+    fn epoch(feed: &mut Feed, records: usize) -> Vec<(u32, i64, String)> {
+        feed.begin(records);
+        let mut lines = Vec::new();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            feed.take(&mut lines).unwrap();
+            if feed.is_complete() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the reader does not answer");
+            std::thread::yield_now();
+        }
+        let texts =
+            |l: &Lines| l.iter().map(|(n, b)| (l.input, n, String::from_utf8(b.to_vec()).unwrap())).collect::<Vec<_>>();
+        lines.iter().flat_map(texts).collect()
+    }
+
+    #[test]
+    fn epochs_share_the_records_among_files_and_an_ended_file_leaves_its_share() {
+        let (_a, a) = file("a", b"a0\na1\n\na3");
+        let (_b, b) = file("b", b"b0\n");
+        let mut feed = Feed::open(&[a, b], 5, Arc::new(|| ())).unwrap();
+        let owned = |l: &[(u32, i64, &str)]| l.iter().map(|(i, n, t)| (*i, *n, t.to_string())).collect::<Vec<_>>();
+        assert_eq!(epoch(&mut feed, 2), owned(&[(5, 0, "a0"), (6, 0, "b0")]));
+        assert_eq!(epoch(&mut feed, 2), owned(&[(5, 1, "a1"), (5, 2, "")]));
+        assert_eq!(epoch(&mut feed, 2), owned(&[(5, 3, "a3")]));
+        assert!(feed.all_ended());
+    }
+
+    #[test]
+    fn packed_files_are_unpacked() {
+        let text = (0..50_000).map(|i| format!("line {i}\n")).collect::<String>();
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(text.as_bytes()).unwrap();
+        let packed = [("x.gz", gz.finish().unwrap()), ("x.zst", zstd::encode_all(text.as_bytes(), 1).unwrap())];
+        for (name, content) in packed {
+            let (_dir, path) = file(name, &content);
+            let mut feed = Feed::open(&[path], 0, Arc::new(|| ())).unwrap();
+            let lines = epoch(&mut feed, 60_000);
+            assert_eq!(lines.len(), 50_000);
+            assert_eq!(lines[49_999], (0, 49_999, "line 49999".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_missing_file_says_its_name() {
+        let error = Feed::open(&["/no/such".to_owned()], 0, Arc::new(|| ())).err().unwrap();
+        assert!(error.message.contains("/no/such"), "{error}");
+    }
+}

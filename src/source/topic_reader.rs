@@ -1,0 +1,368 @@
+//! Reading a worker's partitions between two epochs: tables first, then sources, then whatever is new.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use compact_str::CompactString;
+
+use super::intake::{Batch, Intake};
+use super::kafka::{Position, RawRecord, Reader, owner};
+use super::pace::{OpenEpochs, Reins, Ticks, wall_clock};
+use crate::epoch::{Epoch, Origin, Report};
+use crate::error::RunError;
+use crate::event::{Header, Micros, Record};
+use crate::plan::Plan;
+
+/// Records handed on at a time: enough to spread the cost of a call, few enough to stay in the caches.
+const CHUNK: usize = 2048;
+/// An epoch that holds so many records works off a backlog: no worker is sent them that fast.
+const BACKLOG: usize = 4 * CHUNK;
+/// How often an open epoch looks for more, however long it is (µs).
+const LOOK_AGAIN: Micros = 10_000;
+/// How often lag and new partitions are looked at.
+const LOOK_AROUND: Micros = 1_000_000;
+
+/// A topic that this worker may read partitions of.
+pub struct TopicInput {
+    pub name: Arc<str>,
+    /// Who reads it, each with the topic's number in their list.
+    pub origins: Vec<(Origin, u32)>,
+    /// Where each partition begins and where it ended when the job started.
+    pub partitions: Vec<(i64, i64)>,
+}
+
+/// Offsets of the next records, by topic and partition.
+pub type Offsets = BTreeMap<(Arc<str>, i32), i64>;
+
+/// What the house does for a reader.
+pub struct Links {
+    /// How many partitions a topic has now, by its number.
+    pub partitions: Box<dyn Fn(usize) -> i32>,
+    /// These offsets are delivered.
+    pub delivered: Box<dyn Fn(Offsets)>,
+    /// The lag of a partition (records), for the counters.
+    pub lag: Box<dyn Fn(usize, i32, Option<u64>)>,
+    /// So many records were looked at, for the share of rejected ones.
+    pub read: Box<dyn Fn(Epoch, u64)>,
+    /// While this is set, records that arrive wake the reader. Under load it looks once an epoch instead: a wake-up
+    /// for every fetch would cost more than the records.
+    pub armed: Arc<AtomicBool>,
+}
+
+/// The partitions of one worker.
+pub struct TopicReader {
+    plan: Arc<Plan>,
+    reader: Reader,
+    topics: Vec<TopicInput>,
+    intakes: Vec<Intake>,
+    /// Topic → indices of intakes, with the topic's number in their list.
+    readers: Vec<Vec<(usize, u32)>>,
+    links: Links,
+    reins: Reins,
+    ticks: Ticks,
+    worker: usize,
+    peers: usize,
+    until_caught_up: bool,
+    pub open: OpenEpochs<Option<Offsets>>,
+    phase: Phase,
+    opened: Micros,
+    looked_around: Micros,
+    settled: Offsets,
+    pub batch: Batch,
+    block: BytesMut,
+    /// Did the reads of this epoch find as much as they asked for? Then there is a backlog.
+    behind: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Tables,
+    /// This worker's tables are read; others' may not be.
+    TablesDone,
+    Sources,
+}
+
+pub enum Next {
+    /// Come again after this time, or when woken.
+    Wait(Duration),
+    Again,
+    /// The epoch is closed; this is the next.
+    Epoch(Epoch),
+    End,
+}
+
+pub struct Setup {
+    pub plan: Arc<Plan>,
+    pub reader: Reader,
+    pub topics: Vec<TopicInput>,
+    pub intakes: Vec<Intake>,
+    pub links: Links,
+    pub reins: Reins,
+    pub worker: usize,
+    pub peers: usize,
+    pub until_caught_up: bool,
+}
+
+impl TopicReader {
+    pub fn new(setup: Setup) -> Self {
+        let Setup { plan, reader, topics, intakes, links, reins, worker, peers, until_caught_up } = setup;
+        let place = |(origin, number): &(Origin, u32)| {
+            Some((intakes.iter().position(|intake| intake.origin == *origin)?, *number))
+        };
+        let readers = topics.iter().map(|topic| topic.origins.iter().filter_map(place).collect()).collect();
+        let (batch, ticks) = (Batch::new(&plan), Ticks::new(reins.epoch));
+        let open = OpenEpochs::new(reins.open_bytes.clone(), reins.limits.open_epochs, reins.limits.open_bytes);
+        Self {
+            plan,
+            reader,
+            topics,
+            intakes,
+            readers,
+            links,
+            reins,
+            ticks,
+            worker,
+            peers,
+            until_caught_up,
+            open,
+            phase: Phase::Tables,
+            opened: wall_clock(),
+            looked_around: 0,
+            settled: Offsets::new(),
+            batch,
+            block: BytesMut::new(),
+            behind: false,
+        }
+    }
+
+    /// Begins with the tables. All partitions are announced now, in the first epoch, which every worker ends before any
+    /// reads events: a watermark that did not know of a slower worker's partitions would make their events late.
+    pub fn start(&mut self) -> Result<(), RunError> {
+        let mut all = Vec::new();
+        for topic in &self.topics {
+            let mine = (0..topic.partitions.len() as i32).filter(|partition| self.owns(topic, *partition));
+            mine.for_each(|partition| all.extend(opened(topic, partition)));
+        }
+        self.batch.reports.append(&mut all);
+        self.assign(true)
+    }
+
+    /// Does what there is to do now. Records are in `batch` afterwards, of the open epoch.
+    pub fn step(&mut self, epoch: Epoch) -> Result<Next, RunError> {
+        self.settle();
+        let now = wall_clock();
+        if (self.reins.stopping)() {
+            self.batch.reports.push(Report::Stopping);
+            return Ok(self.end(epoch, now));
+        }
+        match self.phase {
+            Phase::Tables => {
+                let read = self.read(epoch, CHUNK, now)?;
+                if self.reached(true) {
+                    self.phase = Phase::TablesDone;
+                    return Ok(self.close(epoch, now));
+                }
+                return Ok(if read > 0 { Next::Again } else { Next::Wait(Duration::from_millis(5)) });
+            }
+            Phase::TablesDone => {
+                if !(self.reins.delivered)(0) {
+                    return Ok(Next::Wait(Duration::from_millis(5)));
+                }
+                self.phase = Phase::Sources;
+                self.assign(false)?;
+            }
+            Phase::Sources => {}
+        }
+        let mut again = false;
+        // Armed before the look, so that nothing can arrive unseen in between.
+        self.links.armed.store(self.open.records == 0 || self.is_busy(), Ordering::SeqCst);
+        if self.open.has_room() {
+            let room = self.reins.limits.epoch_records.saturating_sub(self.open.records);
+            let wanted = CHUNK.min(room);
+            again = wanted > 0 && self.read(epoch, wanted, now)? == wanted;
+            self.behind = again || self.open.records >= BACKLOG;
+        }
+        if now - self.looked_around >= LOOK_AROUND {
+            self.look_around(now)?;
+        }
+        if self.until_caught_up && self.reached(false) {
+            return Ok(self.end(epoch, now));
+        }
+        let full = self.open.records >= self.reins.limits.epoch_records;
+        let closes = self.ticks.closes(self.opened, self.open.records > 0, self.behind);
+        if full || now >= closes {
+            return Ok(self.close(epoch, now));
+        }
+        if again {
+            return Ok(Next::Again);
+        }
+        let until = if !self.open.has_room() {
+            closes
+        } else if self.open.records == 0 || self.is_busy() {
+            self.links.armed.store(true, Ordering::SeqCst);
+            closes
+        } else {
+            self.links.armed.store(false, Ordering::SeqCst);
+            closes.min(self.ticks.next(now)).min(now + LOOK_AGAIN)
+        };
+        Ok(Next::Wait(Duration::from_micros((until - now).max(1) as u64)))
+    }
+
+    /// Do records come faster than one look an epoch can take in?
+    fn is_busy(&self) -> bool {
+        self.open.records >= CHUNK
+    }
+
+    /// Hears what was delivered.
+    pub fn settle(&mut self) {
+        let offsets = self.reins.settle(&mut self.open).into_iter().flatten().last();
+        if let Some(offsets) = offsets {
+            self.settled.clone_from(&offsets);
+            (self.links.delivered)(offsets);
+        }
+    }
+
+    fn read(&mut self, epoch: Epoch, records: usize, now: Micros) -> Result<usize, RunError> {
+        let Self { plan, intakes, readers, topics, batch, reader, block, .. } = self;
+        let mut bytes = 0;
+        let limit = self.reins.limits.open_bytes;
+        let read = reader.read(records, limit, &mut |raw: RawRecord<'_>| {
+            bytes += raw.value.map_or(0, <[u8]>::len);
+            let who = &readers[raw.topic];
+            for (intake, number) in who {
+                intakes[*intake].take(plan, *number, record(&raw, &topics[raw.topic].name, block), now, batch);
+            }
+        })?;
+        if read > 0 {
+            self.open.add(read, bytes);
+            (self.links.read)(epoch, std::mem::take(&mut self.batch.read));
+        }
+        Ok(read)
+    }
+
+    fn close(&mut self, epoch: Epoch, now: Micros) -> Next {
+        self.finish_epoch(epoch, now);
+        self.opened = now;
+        Next::Epoch((now as Epoch).max(epoch + 1))
+    }
+
+    fn end(&mut self, epoch: Epoch, now: Micros) -> Next {
+        self.finish_epoch(epoch, now);
+        Next::End
+    }
+
+    fn finish_epoch(&mut self, epoch: Epoch, now: Micros) {
+        for intake in &mut self.intakes {
+            intake.report(&mut self.batch.reports);
+        }
+        self.batch.reports.push(Report::Closed(now));
+        let settle = (self.open.records > 0).then(|| self.offsets());
+        self.open.close(epoch, self.opened, now, settle);
+        self.reins.telemetry.epochs().set_open(self.reins.worker, self.open.len() as u64 + 1);
+    }
+
+    fn offsets(&self) -> Offsets {
+        let of = |at: Position| ((self.topics[at.topic].name.clone(), at.partition), at.offset);
+        self.reader.positions().filter(|at| at.offset >= 0).map(of).collect()
+    }
+
+    /// Has this worker read all that was there at start, of its tables or of everything?
+    fn reached(&self, tables: bool) -> bool {
+        let counts = |topic: &&(usize, &TopicInput)| !tables || is_table(topic.1);
+        self.topics.iter().enumerate().filter(|topic| counts(&topic)).all(|(number, topic)| {
+            topic.partitions.iter().enumerate().all(|(partition, (start, end))| {
+                let partition = partition as i32;
+                !self.owns(topic, partition)
+                    || start >= end
+                    || self.reader.position(number, partition).is_some_and(|at| at >= *end)
+            })
+        })
+    }
+
+    fn owns(&self, topic: &TopicInput, partition: i32) -> bool {
+        owner(&topic.name, partition, self.peers) == self.worker
+    }
+
+    /// Begins to read this worker's partitions of tables, or of the other topics. Where the others begin is published
+    /// at once: a job that crashes before it has delivered anything begins there again, and one that has nothing to
+    /// deliver still learns that it was taken over.
+    fn assign(&mut self, tables: bool) -> Result<(), RunError> {
+        let mut from = Vec::new();
+        for (number, topic) in self.topics.iter().enumerate().filter(|(_, topic)| is_table(topic) == tables) {
+            for (partition, (start, _)) in topic.partitions.iter().enumerate() {
+                let partition = partition as i32;
+                if self.owns(topic, partition) {
+                    from.push(Position { topic: number, partition, offset: *start });
+                }
+            }
+        }
+        if !tables && !from.is_empty() {
+            let begin = from.iter().map(|at| ((self.topics[at.topic].name.clone(), at.partition), at.offset));
+            (self.links.delivered)(begin.collect());
+        }
+        self.reader.add_partitions(&from)
+    }
+
+    /// Lag, and partitions that have appeared: those are read from their beginning.
+    fn look_around(&mut self, now: Micros) -> Result<(), RunError> {
+        self.looked_around = now;
+        let mut new = Vec::new();
+        for number in 0..self.topics.len() {
+            let known = self.topics[number].partitions.len() as i32;
+            for partition in known..(self.links.partitions)(number) {
+                self.topics[number].partitions.push((0, 0));
+                if self.owns(&self.topics[number], partition) {
+                    new.push(Position { topic: number, partition, offset: 0 });
+                    self.batch.reports.extend(opened(&self.topics[number], partition));
+                }
+            }
+        }
+        for at in self.reader.positions() {
+            let lag = self.reader.lag(at.topic, at.partition).map(|lag| lag.max(0) as u64);
+            (self.links.lag)(at.topic, at.partition, lag);
+        }
+        self.reader.add_partitions(&new)
+    }
+}
+
+fn is_table(topic: &TopicInput) -> bool {
+    topic.origins.iter().any(|(origin, _)| matches!(origin, Origin::Table(_)))
+}
+
+fn opened(topic: &TopicInput, partition: i32) -> Vec<Report> {
+    topic.origins.iter().map(|(origin, number)| Report::Opened(*origin, *number, partition)).collect()
+}
+
+/// Bytes of the blocks into which records are copied.
+const BLOCK: usize = 256 << 10;
+
+/// Copies bytes into a block that many records share: an allocation for each would cost more than the copy. A block
+/// lives as long as the longest-lived record in it; records do not outlive their epoch by much.
+fn copy(bytes: &[u8], block: &mut BytesMut) -> Bytes {
+    if block.capacity() - block.len() < bytes.len() {
+        *block = BytesMut::with_capacity(BLOCK.max(bytes.len()));
+    }
+    block.extend_from_slice(bytes);
+    block.split().freeze()
+}
+
+/// Copies a borrowed record.
+fn record(raw: &RawRecord<'_>, topic: &Arc<str>, block: &mut BytesMut) -> Record {
+    let headers = raw.headers().map(|(name, value)| Header {
+        name: CompactString::from_utf8_lossy(name),
+        value: value.map(Bytes::copy_from_slice),
+    });
+    Record {
+        topic: topic.clone(),
+        partition: raw.partition,
+        offset: raw.offset,
+        timestamp: raw.timestamp,
+        key: raw.key.map(|key| copy(key, block)),
+        value: raw.value.map(|value| copy(value, block)),
+        headers: headers.collect(),
+        body: None,
+    }
+}

@@ -1,0 +1,47 @@
+//! Records that a delivery topic refuses for their size.
+
+use crate::scene::{COPY, Scene};
+use crate::support::{Got, Rec};
+
+fn header<'a>(record: &'a Got, name: &str) -> &'a str {
+    let found = record.headers.iter().find(|(header, _)| header == name);
+    let value = found.and_then(|(_, value)| value.as_deref()).unwrap_or_else(|| panic!("no {name}: {record:?}"));
+    std::str::from_utf8(value).expect("it is text")
+}
+
+/// A small order, one of 5,000 bytes, a small one.
+fn deliver(letters: &[(&str, &str)]) -> (Scene<'static>, String) {
+    let scene = Scene::new(COPY);
+    scene.create("orders", 1);
+    scene.create_with("out", 1, &[("max.message.bytes", "2000")]);
+    scene.create_with("dead", 1, letters);
+    let large = format!(r#"{{"id":2,"note":"{}"}}"#, "x".repeat(5_000));
+    let values = [r#"{"id":1}"#, &large, r#"{"id":3}"#];
+    scene.produce("orders", values.map(|value| Rec::keyed("k", value)));
+    scene.catch_up(&[]);
+    let ids: Vec<u64> = scene.values("out").iter().map(|value| value["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, [1, 3]);
+    assert_eq!(scene.committed("orders", 1), [3]);
+    (scene, large)
+}
+
+#[test]
+fn a_record_that_is_too_large_goes_to_the_dead_letters() {
+    let (scene, large) = deliver(&[]);
+    let letters = scene.broker.read_all(&scene.topic("dead"));
+    let [letter] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!((letter.key.as_deref(), letter.text()), (Some(&b"k"[..]), &*large));
+    let of = |name: &str| header(letter, &format!("__connect.errors.{name}"));
+    assert_eq!((of("stage"), of("class.name"), of("exception.class.name")), ("emit", "out", "RecordTooLarge"));
+    assert_eq!((of("topic"), of("offset")), (&*scene.topic("orders"), "1"));
+}
+
+#[test]
+fn a_dead_letter_that_is_too_large_leaves_without_its_value() {
+    let (scene, large) = deliver(&[("max.message.bytes", "2000")]);
+    let letters = scene.broker.read_all(&scene.topic("dead"));
+    let [letter] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!((letter.key.as_deref(), letter.value.as_deref()), (Some(&b"k"[..]), None));
+    assert_eq!(header(letter, "tidemill.value.bytes"), large.len().to_string());
+    assert_eq!(header(letter, "__connect.errors.exception.class.name"), "RecordTooLarge");
+}
