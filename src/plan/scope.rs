@@ -237,15 +237,7 @@ fn common(a: &BTreeSet<Path>, b: &BTreeSet<Path>) -> BTreeSet<Path> {
 pub fn type_name(ty: Type) -> &'static str {
     match ty {
         Type::Any => "value of any type",
-        Type::Null => "NULL",
-        Type::Boolean => "BOOLEAN",
-        Type::Bigint => "BIGINT",
-        Type::Double => "DOUBLE",
-        Type::Decimal => "DECIMAL",
-        Type::Varchar => "VARCHAR",
-        Type::Timestamp => "TIMESTAMP",
-        Type::Interval => "INTERVAL",
-        Type::Json => "JSON",
+        known => known.name(),
     }
 }
 

@@ -83,15 +83,8 @@ fn finite(number: &str) -> Option<Value> {
 
 fn word(ty: Type) -> &'static str {
     match ty {
-        Type::Boolean => "BOOLEAN",
-        Type::Bigint => "BIGINT",
-        Type::Double => "DOUBLE",
-        Type::Decimal => "DECIMAL",
-        Type::Varchar => "VARCHAR",
-        Type::Timestamp => "TIMESTAMP",
-        Type::Interval => "INTERVAL",
-        Type::Json => "JSON",
         Type::Any | Type::Null => "dynamic",
+        declared => declared.name(),
     }
 }
 
