@@ -12,5 +12,7 @@ mod faults;
 mod progress;
 #[path = "kafka_edge/reader.rs"]
 mod reader;
+#[path = "kafka_edge/tls.rs"]
+mod tls;
 #[path = "kafka_edge/writer.rs"]
 mod writer;

@@ -40,7 +40,7 @@ fn a_broker_that_comes_back_finds_the_job_at_work() {
     wait_until(SOON, "it says that it is not ready", || get(&address, "/readyz").0 == 503);
     broker.restart();
     scene.produce("orders", orders(3_000..3_500));
-    wait_until(SOON, "all is delivered and settled", || scene.committed("orders", 2).iter().sum::<i64>() == 3_500);
+    wait_until(2 * SOON, "all is delivered and settled", || scene.committed("orders", 2).iter().sum::<i64>() == 3_500);
     wait_until(SOON, "it is ready again", || get(&address, "/readyz").0 == 200);
     terminate(job);
     let ids = scene.values("out").iter().map(|value| value["id"].as_u64().unwrap()).collect();

@@ -14,15 +14,20 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::jars;
 
-/// A user of the secure listener, by PLAIN and by SCRAM-SHA-256, who may do nothing until ACLs let him.
+/// A user of the listeners with credentials, by PLAIN and by SCRAM-SHA-256, who may do nothing until ACLs let him.
 pub const USER: &str = "alice";
 pub const PASSWORD: &str = "alices-password";
+/// One who may do everything; also by OAUTHBEARER, with a token that names him and is not signed.
+pub const ADMIN: &str = "carol";
+const ADMIN_PASSWORD: &str = PASSWORD;
 
 pub struct Broker {
     /// `HOST:PORT`, without credentials; whoever comes here may do everything.
     pub address: String,
     /// `HOST:PORT` of the listener with credentials (SASL_PLAINTEXT); none on a broker that the tests did not start.
     pub secure: Option<String>,
+    /// The listener with credentials and TLS (SASL_SSL), and the certificate that vouches for it.
+    pub tls: Option<(String, PathBuf)>,
     /// Ports of a listener that clients find only through another port, where a test puts its [`super::Proxy`].
     pub behind: Option<(u16, u16)>,
     home: Option<PathBuf>,
@@ -55,22 +60,25 @@ impl Broker {
         if !answers(&address, Duration::from_secs(15)) {
             return Err(format!("TIDEMILL_TEST_BROKERS names {address}, where no Kafka broker answers"));
         }
-        Ok(Self { address, secure: None, behind: None, home: None, running: Mutex::new(None) })
+        Ok(Self { address, secure: None, tls: None, behind: None, home: None, running: Mutex::new(None) })
     }
 
     fn start() -> Result<Self, String> {
         let class_path = jars::class_path()?;
-        let [port, controller, secure, hidden, shown] = free_ports();
+        let ports = free_ports();
+        let [port, _, secure, hidden, shown, tls] = ports;
         let home = new_home(port)?;
         let write = |name: &str, text: String| {
             std::fs::write(home.join(name), text).map_err(|error| format!("{}: {error}", home.display()))
         };
-        write("server.properties", properties(&home, [port, controller, secure, hidden, shown]))?;
+        write("server.properties", properties(&home, ports))?;
         write("log4j2.properties", LOGGING.to_owned())?;
         format_storage(&home, &class_path)?;
+        let certificate = make_certificate(&home)?;
         let broker = Self {
             address: format!("127.0.0.1:{port}"),
             secure: Some(format!("127.0.0.1:{secure}")),
+            tls: Some((format!("localhost:{tls}"), certificate)),
             behind: Some((hidden, shown)),
             home: Some(home),
             running: Mutex::new(None),
@@ -186,10 +194,10 @@ impl rdkafka::consumer::ConsumerContext for Quiet {}
 
 /// Ports that are free, below those that the system gives to outgoing connections: a broker takes seconds to bind
 /// them, and any client may be given one of those meanwhile.
-fn free_ports() -> [u16; 5] {
+fn free_ports() -> [u16; 6] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id().wrapping_mul(61);
-    [(); 5].map(|()| {
+    [(); 6].map(|()| {
         let candidates = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
         let mut ports = candidates.take(12_000).map(|n| 20_000 + (first.wrapping_add(n) % 12_000) as u16);
         ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("loopback has a free port")
@@ -218,6 +226,7 @@ fn format_storage(home: &Path, class_path: &str) -> Result<(), String> {
         .args(["--standalone", "-t", "VGlkZW1pbGxUZXN0MDAwMA", "-c"])
         .arg(home.join("server.properties"))
         .args(["--add-scram", &format!("SCRAM-SHA-256=[name={USER},password={PASSWORD}]")])
+        .args(["--add-scram", &format!("SCRAM-SHA-256=[name={ADMIN},password={ADMIN_PASSWORD}]")])
         .output()
         .map_err(|error| format!("`java` does not run: {error}; {}", jars::INSTEAD))?;
     let mut log = output.stdout;
@@ -228,13 +237,32 @@ fn format_storage(home: &Path, class_path: &str) -> Result<(), String> {
     Err(format!("the broker's storage could not be made:\n{}", String::from_utf8_lossy(&log)))
 }
 
+/// The broker's key, and its certificate, which it signed itself.
+fn make_certificate(home: &Path) -> Result<PathBuf, String> {
+    let (store, certificate) = (home.join("broker.p12"), home.join("broker.pem"));
+    let names = "SAN=DNS:localhost,IP:127.0.0.1";
+    let make = ["-genkeypair", "-keyalg", "EC", "-validity", "2", "-dname", "CN=localhost", "-ext", names];
+    for arguments in [&make[..], &["-exportcert", "-rfc", "-file", &certificate.to_string_lossy()]] {
+        let mut command = Command::new("keytool");
+        command.args(arguments).args(["-alias", "broker", "-storetype", "PKCS12", "-storepass", STORE_PASSWORD]);
+        let output = command.arg("-keystore").arg(&store).output();
+        let output = output.map_err(|error| format!("`keytool`, a part of Java, does not run: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("the broker's certificate: {}", String::from_utf8_lossy(&output.stdout)));
+        }
+    }
+    Ok(certificate)
+}
+
+const STORE_PASSWORD: &str = "of-this-test";
+
 fn tail(home: &Path) -> String {
     let log = std::fs::read_to_string(home.join("broker.log")).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
-fn properties(home: &Path, [port, controller, secure, hidden, shown]: [u16; 5]) -> String {
+fn properties(home: &Path, [port, controller, secure, hidden, shown, tls]: [u16; 6]) -> String {
     let mut text = Vec::new();
     let data = home.join("data");
     let login = "org.apache.kafka.common.security";
@@ -243,16 +271,23 @@ fn properties(home: &Path, [port, controller, secure, hidden, shown]: [u16; 5]) 
         "process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SECURE://127.0.0.1:{secure},BEHIND://127.0.0.1:{hidden}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECURE://127.0.0.1:{secure},BEHIND://127.0.0.1:{shown}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SECURE://127.0.0.1:{secure},BEHIND://127.0.0.1:{hidden},TLS://127.0.0.1:{tls}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECURE://127.0.0.1:{secure},BEHIND://127.0.0.1:{shown},TLS://localhost:{tls}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_PLAINTEXT,BEHIND:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_PLAINTEXT,BEHIND:PLAINTEXT,TLS:SASL_SSL
 listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
 listener.name.secure.plain.sasl.jaas.config={login}.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";
 listener.name.secure.scram-sha-256.sasl.jaas.config={login}.scram.ScramLoginModule required;
+listener.name.tls.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,OAUTHBEARER
+listener.name.tls.plain.sasl.jaas.config={login}.plain.PlainLoginModule required user_{ADMIN}=\"{ADMIN_PASSWORD}\";
+listener.name.tls.scram-sha-256.sasl.jaas.config={login}.scram.ScramLoginModule required;
+listener.name.tls.oauthbearer.sasl.jaas.config={login}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"{ADMIN}\";
+listener.name.tls.ssl.keystore.type=PKCS12
+listener.name.tls.ssl.keystore.location={}
+listener.name.tls.ssl.keystore.password={STORE_PASSWORD}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:ANONYMOUS
+super.users=User:ANONYMOUS;User:{ADMIN}
 log.dirs={}
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=1
@@ -267,6 +302,7 @@ log.cleaner.dedupe.buffer.size=16777216
 log.retention.ms=-1
 num.partitions=3
 ",
+        home.join("broker.p12").display(),
         data.display()
     )
     .expect("writing to memory");

@@ -12,7 +12,7 @@ mod records;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-pub use broker::{Broker, PASSWORD, USER};
+pub use broker::{ADMIN, Broker, PASSWORD, USER};
 pub use job::Job;
 pub use proxy::Proxy;
 pub use records::{End, Got, Rec};
