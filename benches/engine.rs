@@ -3,6 +3,9 @@
 //! Before anything is timed, each job runs once with each number of workers and writes its results: those of one
 //! worker are compared with an oracle, those of two must be the same bytes. The timed runs write nothing, and must
 //! count as many. Wall time is from the start of the process to its end.
+//!
+//! What two cores are worth on this machine is measured beside it: two processes of one worker each, at the same time,
+//! which share nothing but the machine.
 
 #![allow(dead_code, reason = "the modules are shared with the benches on Kafka")]
 
@@ -51,17 +54,23 @@ fn main() {
     );
     for job in &JOBS {
         let (job, results) = (files.add(job), files.check(job));
-        let pairs: Vec<[Cost; 2]> = (0..rounds).map(|_| [1, 2].map(|workers| job.run(workers, results))).collect();
-        let rate = |workers: usize| {
-            Spread::of(pairs.iter().map(|pair| events as f64 / pair[workers - 1].wall.as_secs_f64()).collect()).whole()
-        };
-        let cpu =
-            |workers: usize| Spread::of(pairs.iter().map(|pair| per_million(pair[workers - 1].cpu, events)).collect());
-        let ratio =
-            Spread::of(pairs.iter().map(|[one, two]| one.wall.as_secs_f64() / two.wall.as_secs_f64()).collect());
+        let all: Vec<[Cost; 3]> =
+            (0..rounds).map(|_| [job.run(1, results), job.run(2, results), job.run_twice(results)]).collect();
+        let spread = |of: &dyn Fn(&[Cost; 3]) -> f64| Spread::of(all.iter().map(of).collect());
+        let rate = |index: usize| spread(&|costs| events as f64 / costs[index].wall.as_secs_f64()).whole();
+        let cpu = |index: usize, events: u64| spread(&|costs| per_million(costs[index].cpu, events));
+        let wall = |cost: &Cost| cost.wall.as_secs_f64();
+        let ratio = spread(&|[one, two, _]| wall(one) / wall(two));
+        let apart = spread(&|[one, _, both]| 2.0 * wall(one) / wall(both));
         println!("  {}: {results} results", job.job.name);
-        println!("    events/s: {} with one worker, {} with two: × {ratio}", rate(1), rate(2));
-        println!("    CPU µs an event: {} with one worker, {} with two", cpu(1), cpu(2));
+        println!("    events/s: {} with one worker, {} with two: × {ratio}", rate(0), rate(1));
+        println!("    two processes of one worker that share nothing: × {apart}");
+        println!(
+            "    CPU µs an event: {} with one worker, {} with two, {} in two processes",
+            cpu(0, events),
+            cpu(1, events),
+            cpu(2, 2 * events)
+        );
     }
 }
 
@@ -97,7 +106,7 @@ impl<'a> Files<'a> {
         let job = self.add(job);
         let [one, two] = [1, 2].map(|workers| {
             let results = self.folder.join(format!("results-{workers}"));
-            let mut command = job.command(workers);
+            let mut command = job.command(workers, "report");
             command.arg("--output").arg(format!("results={}", results.display()));
             Process::start("the job", &mut command).wait(PATIENCE);
             std::fs::read(&results).expect("the job writes its results")
@@ -110,7 +119,8 @@ impl<'a> Files<'a> {
 }
 
 impl Placed<'_> {
-    fn command(&self, workers: usize) -> std::process::Command {
+    /// The job, its report beside it under this name.
+    fn command(&self, workers: usize, report: &str) -> std::process::Command {
         let folder = self.files.folder;
         let mut command = tidemill(&self.path);
         command.args(["--http", "off", "-q", "-w", &workers.to_string()]);
@@ -118,14 +128,29 @@ impl Placed<'_> {
         if self.job.has_rules {
             command.arg("--input").arg(format!("rules={}", folder.join("rules").display()));
         }
-        command.arg("--dead-letters").arg(folder.join("letters")).arg("--report").arg(folder.join("report"));
+        command.arg("--dead-letters").arg(folder.join(format!("{report}-letters")));
+        command.arg("--report").arg(folder.join(report));
         command
     }
 
     /// A timed run: nothing is written, and as many results counted as were checked.
     fn run(&self, workers: usize, results: u64) -> Cost {
-        let cost = Process::start("the job", &mut self.command(workers)).wait(PATIENCE);
-        let report = std::fs::read(self.files.folder.join("report")).expect("the job writes its report");
+        let cost = Process::start("the job", &mut self.command(workers, "report")).wait(PATIENCE);
+        self.check_report("report", results);
+        cost
+    }
+
+    /// Two processes of one worker at the same time: the time of the slower, the CPU of both.
+    fn run_twice(&self, results: u64) -> Cost {
+        let names = ["report-a", "report-b"];
+        let [a, b] = names.map(|name| Process::start("the job", &mut self.command(1, name)));
+        let [a, b] = [a.wait(PATIENCE), b.wait(PATIENCE)];
+        names.iter().for_each(|name| self.check_report(name, results));
+        Cost { wall: a.wall.max(b.wall), cpu: a.cpu + b.cpu, peak_bytes: a.peak_bytes.max(b.peak_bytes) }
+    }
+
+    fn check_report(&self, name: &str, results: u64) {
+        let report = std::fs::read(self.files.folder.join(name)).expect("the job writes its report");
         let report: serde_json::Value = serde_json::from_slice(&report).expect("a report is JSON");
         assert_eq!(
             report["sources"]["events"]["events"].as_u64(),
@@ -134,6 +159,5 @@ impl Placed<'_> {
         );
         assert_eq!(report["outputs"]["results"]["records"].as_u64(), Some(results), "WRONG RESULT: results counted");
         assert_eq!(report["dead_letters"].as_array().map(Vec::len), Some(0), "WRONG RESULT: dead letters");
-        cost
     }
 }

@@ -167,6 +167,7 @@ impl Value {
     }
 }
 
+pub mod block;
 mod interval;
 pub mod key;
 mod order;

@@ -14,7 +14,7 @@ mod tables;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use timely::dataflow::operators::{Concatenate, Inspect, Probe};
+use timely::dataflow::operators::{Concatenate, Probe};
 use timely::dataflow::{ProbeHandle, Scope};
 use timely::worker::Worker;
 
@@ -22,11 +22,12 @@ pub use house::{House, Input, KafkaPlan, Output, Reading, Stopper, TopicPlan};
 pub use rejections::Rejections;
 
 use crate::epoch::operator::{Edge, clock};
-use crate::epoch::{Clock, Epoch, Origin, Pace};
+use crate::epoch::{Clock, Epoch, Pace};
 use crate::error::{Rejected, RunError};
 use crate::event::{Change, Event, Micros};
 use crate::plan::StreamId;
 use crate::source::pace::Wakes;
+use steps::SharedFolds;
 use tables::Table;
 
 /// A stream of results, of one of the two kinds.
@@ -42,6 +43,7 @@ struct Streams<'s> {
     scope: Scope<'s, Epoch>,
     worker: usize,
     clock: Edge<'s, Clock>,
+    folds: SharedFolds,
     flows: BTreeMap<StreamId, Flow<'s>>,
     /// Tables, and aggregates that are read as tables.
     tables: BTreeMap<StreamId, Table<'s>>,
@@ -80,20 +82,21 @@ pub fn build(worker: &mut Worker, house: &Arc<House>) -> Result<Running, RunErro
     let sinks = outputs::open(house, index)?;
     let mut stages = Vec::new();
     worker.dataflow_named("tidemill", |scope| {
+        let folds = steps::folds(house, index % house.workers);
         let sources::Sources { events, records, rejected, reports } =
-            sources::build(scope, house, readers, &probe, &wakes);
+            sources::build(scope, house, readers, &probe, &wakes, &folds);
         let paces: Vec<Pace> = house.plan.sources.iter().map(|s| Pace { lateness: s.lateness, idle: s.idle }).collect();
         let table_paces: Vec<Pace> =
             house.plan.tables.iter().map(|t| Pace { lateness: t.lateness, idle: t.idle }).collect();
         let stop = house.stop.clone();
-        let clock = clock(reports, house.wall_clock, &paces, &table_paces, move || stop.request_from_peer());
+        let stopping = move || stop.request_from_peer();
+        let clock = clock(reports, house.wall_clock, &paces, &table_paces, stopping, watch(house));
         let read = ProbeHandle::new();
         let clock = clock.probe_with(&read);
-        let clock = watch(clock, house);
         let (flows, tables) = (BTreeMap::new(), BTreeMap::new());
         let house = house.clone();
-        let mut streams =
-            Streams { house, scope, worker: index, clock, flows, tables, rejected: vec![rejected], stages: Vec::new() };
+        let (rejected, none) = (vec![rejected], Vec::new());
+        let mut streams = Streams { house, scope, worker: index, clock, folds, flows, tables, rejected, stages: none };
         streams.add_sources(events);
         streams.add_tables(records);
         streams.add_steps();
@@ -105,38 +108,28 @@ pub fn build(worker: &mut Worker, house: &Arc<House>) -> Result<Running, RunErro
     Ok(Running { probe, sources: wakes, stages })
 }
 
+/// All of these streams in one.
+fn concat<'s, D: Clone + 'static>(scope: Scope<'s, Epoch>, streams: Vec<Edge<'s, D>>) -> Edge<'s, D> {
+    match <[Edge<'s, D>; 1]>::try_from(streams) {
+        Ok([one]) => one,
+        Err(streams) => scope.concatenate(streams),
+    }
+}
+
 /// Shows how far the watermarks of sources lie behind the wall clock.
-fn watch<'s>(clock: Edge<'s, Clock>, house: &Arc<House>) -> Edge<'s, Clock> {
+fn watch(house: &Arc<House>) -> impl FnMut(&Clock) + use<> {
     let counters: Vec<_> = house.plan.sources.iter().map(|source| house.telemetry.source(&source.name)).collect();
     let wall_clock = house.wall_clock;
-    clock.inspect(move |clock| {
+    move |clock| {
         for (counter, watermark) in counters.iter().zip(&clock.watermarks) {
             let known = wall_clock && ![Micros::MIN, Micros::MAX].contains(watermark);
             counter.set_watermark_lag(known.then(|| (clock.now - watermark).max(0) as f64 / 1e6));
         }
-    })
+    }
 }
 
 impl<'s> Streams<'s> {
     fn concat<D: Clone + 'static>(&self, streams: Vec<Edge<'s, D>>) -> Edge<'s, D> {
-        match <[Edge<'s, D>; 1]>::try_from(streams) {
-            Ok([one]) => one,
-            Err(streams) => self.scope.concatenate(streams),
-        }
-    }
-
-    /// The sources that a stream comes from, in the end: whose watermarks count for it.
-    fn origins(&self, stream: StreamId) -> Vec<Origin> {
-        let mut origins = match stream {
-            StreamId::Source(index) => vec![Origin::Source(index)],
-            StreamId::Table(index) => vec![Origin::Table(index)],
-            StreamId::Step(index) => {
-                let inputs = &self.house.plan.steps[index].inputs;
-                inputs.iter().flat_map(|input| self.origins(*input)).collect()
-            }
-        };
-        origins.sort();
-        origins.dedup();
-        origins
+        concat(self.scope, streams)
     }
 }

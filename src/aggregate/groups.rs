@@ -196,6 +196,7 @@ impl Groups {
                 Change { key: group.key.clone(), time: closing.greatest, before: Some(before), after: None }
             }));
         }
+        results.changes.reserve(self.touched.len());
         for at in std::mem::take(&mut self.touched) {
             results.changes.extend(self.refresh(aggregate, at, closing, &mut results.failures));
         }

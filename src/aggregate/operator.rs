@@ -2,8 +2,12 @@
 //!
 //! Both halves end an epoch when their input and the clock have passed it. An event is late by the watermark at the
 //! end of the epoch before its own; windows close by the one at the end of their own.
+//!
+//! The fold is shared with whoever decodes the events, if nobody else reads them: then it takes them there.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +18,8 @@ use crate::epoch::operator::{Edge, Made, PerEpoch, per_epoch};
 use crate::epoch::{Clock, Epoch, Origin};
 use crate::error::{Reason, Rejected, Rejection, Stage};
 use crate::event::{Change, Event, Micros};
-use crate::plan::{Aggregate, Plan, Step, StepKind};
+use crate::expr::Expr;
+use crate::plan::{Aggregate, Late, Plan, Step, StepKind};
 use crate::telemetry::StepMetrics;
 
 /// One aggregate on one worker.
@@ -41,34 +46,66 @@ impl AggregateStep {
     }
 }
 
+/// The half of an aggregate before the exchange, on one worker. Clones are one: beside the events of its operator's
+/// input it may be given others here, of epochs that this input has not passed.
+#[derive(Clone)]
+pub struct SharedFold(Rc<RefCell<Folding>>);
+
+impl SharedFold {
+    pub fn new(step: AggregateStep) -> Self {
+        Self(Rc::new(RefCell::new(Folding::new(step))))
+    }
+
+    pub fn name(&self) -> Arc<str> {
+        self.0.borrow().step.step().name.clone()
+    }
+
+    /// Does it look at the bytes of records, or keep them?
+    pub fn needs_record(&self) -> bool {
+        self.0.borrow().needs_record()
+    }
+
+    /// Adds one event of an open epoch.
+    pub fn add(&self, epoch: Epoch, input: Input<'_>) -> Result<(), Rejection> {
+        self.0.borrow_mut().add(epoch, input, 0)
+    }
+
+    /// Counts what was added since the last time.
+    pub fn count(&self) {
+        self.0.borrow_mut().count();
+    }
+}
+
 /// An aggregate with windows: an append stream of final results.
 pub fn windows<'s>(
-    step: AggregateStep,
+    fold: SharedFold,
     events: Edge<'s, Event>,
     clock: Edge<'s, Clock>,
 ) -> (Edge<'s, Event>, Edge<'s, Rejected>) {
-    let (partials, rejected) = fold(step.clone(), events, clock.clone());
-    (groups(step, partials, clock), rejected)
+    aggregate(fold, events, clock)
 }
 
 /// An aggregate without windows: a changing collection.
 pub fn rows<'s>(
-    step: AggregateStep,
+    fold: SharedFold,
     events: Edge<'s, Event>,
     clock: Edge<'s, Clock>,
 ) -> (Edge<'s, Change>, Edge<'s, Rejected>) {
-    let (partials, rejected) = fold(step.clone(), events, clock.clone());
-    (groups(step, partials, clock), rejected)
+    aggregate(fold, events, clock)
 }
 
-fn fold<'s>(
-    step: AggregateStep,
+fn aggregate<'s, R: 'static>(
+    fold: SharedFold,
     events: Edge<'s, Event>,
     clock: Edge<'s, Clock>,
-) -> (Edge<'s, Partial>, Edge<'s, Rejected>) {
+) -> (Edge<'s, R>, Edge<'s, Rejected>)
+where
+    Grouping: PerEpoch<Partial, Clock, R>,
+{
+    let step = fold.0.borrow().step.clone();
     let name = format!("{}: fold", step.step().name);
-    let folding = Folding { step, open: BTreeMap::new(), spare: Vec::new(), watermark: Micros::MIN };
-    per_epoch((events, Pipeline), (clock, Pipeline), &name, folding)
+    let (partials, rejected) = per_epoch((events, Pipeline), (clock.clone(), Pipeline), &name, fold);
+    (groups(step, partials, clock), rejected)
 }
 
 fn groups<'s, R: 'static>(step: AggregateStep, partials: Edge<'s, Partial>, clock: Edge<'s, Clock>) -> Edge<'s, R>
@@ -90,39 +127,52 @@ struct Folding {
     spare: Vec<Fold>,
     /// At the end of the last epoch that was closed.
     watermark: Micros,
+    /// Events since the last count.
+    events: u64,
 }
 
 impl Folding {
-    fn add(&mut self, epoch: Epoch, events: impl ExactSizeIterator<Item = Event>, now: Micros) {
-        let started = Instant::now();
-        let (plan, at) = (self.step.plan.clone(), self.step.step);
-        let StepKind::Aggregate(aggregate) = &plan.steps[at].kind else { return };
-        let spare = &mut self.spare;
+    fn new(step: AggregateStep) -> Self {
+        Self { step, open: BTreeMap::new(), spare: Vec::new(), watermark: Micros::MIN, events: 0 }
+    }
+
+    fn needs_record(&self) -> bool {
+        let aggregate = self.step.aggregate();
+        let of_calls = aggregate.calls.iter().flat_map(|call| call.args.iter().chain(&call.filter));
+        let keeps = aggregate.window.is_some() && aggregate.late == Late::Reject;
+        keeps || aggregate.by.iter().chain(of_calls).any(Expr::reads_bytes)
+    }
+
+    #[inline]
+    fn add(&mut self, epoch: Epoch, input: Input<'_>, now: Micros) -> Result<(), Rejection> {
+        let Self { step, open, spare, events, .. } = self;
+        let aggregate = step.aggregate();
         let fresh = || (spare.pop().unwrap_or_else(|| Fold::new(aggregate)), Vec::new());
-        let (fold, rejected) = self.open.entry(epoch).or_insert_with(fresh);
-        self.step.metrics.events_in(events.len() as u64);
+        *events += 1;
+        let added = open.entry(epoch).or_insert_with(fresh).0.add(aggregate, input, now);
+        added.inspect_err(|rejection| step.metrics.rejected(rejection.reason, 1))
+    }
+
+    fn count(&mut self) {
+        match std::mem::take(&mut self.events) {
+            0 => {}
+            events => self.step.metrics.events_in(events),
+        }
+    }
+
+    fn add_all(&mut self, epoch: Epoch, events: Vec<Event>, now: Micros) {
+        let started = Instant::now();
         for event in events {
-            if let Err(rejection) = fold.add(aggregate, Input::of(&event), now) {
-                self.step.metrics.rejected(rejection.reason, 1);
-                rejected.push(rejection.at(Stage::Aggregate, &plan.steps[at].name, &event.record));
+            if let Err(rejection) = self.add(epoch, Input::of(&event), now) {
+                let rejected = rejection.at(Stage::Aggregate, &self.step.step().name, &event.record);
+                self.open.get_mut(&epoch).expect("the event opened it").1.push(rejected);
             }
         }
+        self.count();
         self.step.metrics.add_busy(self.step.worker, started.elapsed());
     }
-}
 
-impl PerEpoch<Event, Clock, Partial> for Folding {
-    fn arrive(&mut self, epoch: Epoch, data: &mut Vec<Event>) {
-        if !self.step.step().needs_clock {
-            self.add(epoch, std::mem::take(data).into_iter(), 0);
-        }
-    }
-
-    fn close(&mut self, epoch: Epoch, events: Vec<Event>, clock: Vec<Clock>, made: &mut Made<Partial>) {
-        let now = clock.last().map_or(0, |clock| clock.now);
-        if !events.is_empty() {
-            self.add(epoch, events.into_iter(), now);
-        }
+    fn flush(&mut self, epoch: Epoch, clock: Option<&Clock>, made: &mut Made<Partial>) {
         if let Some((mut fold, rejected)) = self.open.remove(&epoch) {
             made.rejected = rejected;
             let flushed = fold.flush(self.step.aggregate(), self.watermark);
@@ -136,9 +186,27 @@ impl PerEpoch<Event, Clock, Partial> for Folding {
             made.results = flushed.partials;
             self.spare.push(fold);
         }
-        if let Some(clock) = clock.last() {
+        if let Some(clock) = clock {
             self.watermark = clock.watermark(&self.step.origins);
         }
+    }
+}
+
+impl PerEpoch<Event, Clock, Partial> for SharedFold {
+    fn arrive(&mut self, epoch: Epoch, data: &mut Vec<Event>) {
+        let mut folding = self.0.borrow_mut();
+        if !folding.step.step().needs_clock {
+            folding.add_all(epoch, std::mem::take(data), 0);
+        }
+    }
+
+    fn close(&mut self, epoch: Epoch, events: Vec<Event>, clock: Vec<Clock>, made: &mut Made<Partial>) {
+        let mut folding = self.0.borrow_mut();
+        let now = clock.last().map_or(0, |clock| clock.now);
+        if !events.is_empty() {
+            folding.add_all(epoch, events, now);
+        }
+        folding.flush(epoch, clock.last(), made);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Pure. Over an append stream an event gives one record; over a changing collection a change gives the newest row,
 //! or a tombstone where a row is gone.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use super::cloudevents;
 use super::deliver::{Outgoing, Place};
 use super::key;
 use crate::error::{Reason, Rejection};
+use crate::event::block::Block;
 use crate::event::{Change, Event, Header, Key, Micros, OutRecord, Value, time};
 use crate::expr::{EvalError, Expr, Place as Named, Pseudo, Row};
 use crate::json::{self, Bodies};
@@ -25,6 +27,22 @@ pub struct Encoder {
     partitions: i32,
     /// Names of the columns of `partition_by`, for where they are several.
     partition_names: Vec<Arc<str>>,
+    scratch: RefCell<Scratch>,
+}
+
+/// Where keys and values are written before they are copied, each at its length, to where many lie together.
+#[derive(Default)]
+struct Scratch {
+    text: Vec<u8>,
+    block: Block,
+}
+
+impl Scratch {
+    /// What `write` appends; `None` where that says false.
+    fn copy<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>) -> Result<Option<Bytes>, E> {
+        self.text.clear();
+        Ok(write(&mut self.text)?.then(|| self.block.copy(&self.text)))
+    }
 }
 
 /// What a change gives: at most two records, as an output's key may be another one than the collection's.
@@ -50,7 +68,8 @@ impl Encoder {
             _ => Arc::from(""),
         };
         let partition_names = of.partition_by.iter().flatten().map(name).collect();
-        Self { plan: plan.clone(), output, bodies: Bodies::new(frame), partitions, partition_names }
+        let (bodies, scratch) = (Bodies::new(frame), RefCell::default());
+        Self { plan: plan.clone(), output, bodies, partitions, partition_names, scratch }
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -113,26 +132,25 @@ impl Encoder {
         if output.key_is_input {
             return Ok(event.record.key.clone());
         }
-        let values = match (&output.key, row_key) {
-            (Some(key), _) => values(key, row)?,
-            (None, Some(key)) => key.to_vec(),
-            (None, None) => return Ok(None),
-        };
-        let bytes = key::bytes(&output.key_names, values);
+        let computed = output.key.as_ref().map(|key| values(key, row)).transpose()?;
+        let Some(values) = computed.as_deref().or(row_key.map(|key| &**key)) else { return Ok(None) };
+        let mut scratch = self.scratch.borrow_mut();
+        let key = scratch.copy(|to| Ok(key::write(&output.key_names, values, to)))?;
         // A collection has a row whose key is NULL, too.
-        let bytes = bytes.or_else(|| row_key.is_some().then(|| b"null".to_vec()));
-        Ok(bytes.map(Bytes::from))
+        Ok(key.or_else(|| row_key.is_some().then(|| Bytes::from_static(b"null"))))
     }
 
     fn partition(&self, event: &Event, key: Option<&[u8]>, row: Row<'_>) -> Result<i32, Rejection> {
-        let by = match &self.of().partition_by {
-            Some(by) => key::bytes(&self.partition_names, values(by, row)?),
-            None => None,
+        let Some(by) = &self.of().partition_by else {
+            return Ok(match key {
+                Some(key) => key::partition(key, self.partitions),
+                None => key::spread_event(event, self.partitions),
+            });
         };
-        Ok(match (by, key) {
-            (Some(by), _) => key::partition(&by, self.partitions),
-            (None, Some(key)) if self.of().partition_by.is_none() => key::partition(key, self.partitions),
-            _ => key::spread_event(event, self.partitions),
+        let mut bytes = Vec::new();
+        Ok(match key::write(&self.partition_names, &values(by, row)?, &mut bytes) {
+            true => key::partition(&bytes, self.partitions),
+            false => key::spread_event(event, self.partitions),
         })
     }
 
@@ -156,10 +174,17 @@ impl Encoder {
     fn value(&self, event: &Event, row: Row<'_>) -> Result<(Vec<Header>, Option<Bytes>), Rejection> {
         match &self.of().format {
             OutputFormat::Json => {
-                let value = match self.content(&self.of().value, event, row)? {
-                    Content::Raw(bytes) => bytes,
-                    Content::Json(bytes) => Some(bytes.into()),
-                    Content::Value(value) => Some(json_text(&value).into()),
+                let value = match &self.of().value {
+                    OutputValue::One(expr) if expr.place() == Some(Named::Pseudo(Pseudo::Value)) => {
+                        event.record.value.clone()
+                    }
+                    OutputValue::Whole if self.bodies.are_payloads(event.layout) => {
+                        Some(event.record.body().cloned().unwrap_or_else(|| Bytes::from_static(b"{}")))
+                    }
+                    value => {
+                        let write = |to: &mut Vec<u8>| self.write(value, event, row, to).map(|()| true);
+                        self.scratch.borrow_mut().copy(write)?
+                    }
                 };
                 // A null value would be a tombstone, which only a deleted row writes.
                 Ok((Vec::new(), Some(value.unwrap_or_else(|| Bytes::from_static(b"null")))))
@@ -228,7 +253,7 @@ fn write_payload(event: &Event, bytes: Option<Bytes>, to: &mut Vec<u8>) -> Resul
     Ok(())
 }
 
-fn values(exprs: &[Expr], row: Row<'_>) -> Result<Vec<Value>, Rejection> {
+fn values(exprs: &[Expr], row: Row<'_>) -> Result<SmallVec<[Value; 2]>, Rejection> {
     exprs.iter().map(|expr| expr.eval(row).map_err(failed)).collect()
 }
 

@@ -11,38 +11,38 @@ use crate::event::key::{KeyHasher, canonical, compact_json};
 use crate::event::{Event, Position, Record, Value, time};
 use crate::json;
 
-/// The key of these values. One that is a VARCHAR or TIMESTAMP stands as it is, any other as its JSON text; several,
-/// or none, are an object. `None` for a single NULL: a key for a collection (`null`) is what the caller makes of it.
-pub fn bytes(names: &[Arc<str>], values: Vec<Value>) -> Option<Vec<u8>> {
-    let mut to = Vec::new();
-    if let [value] = values.as_slice() {
+/// Appends the key of these values. One that is a VARCHAR or TIMESTAMP stands as it is, any other as its JSON text;
+/// several, or none, are an object. A single NULL has none, which is false: a key for a collection (`null`) is what the
+/// caller makes of it.
+pub fn write(names: &[Arc<str>], values: &[Value], to: &mut Vec<u8>) -> bool {
+    if let [value] = values {
         match value {
-            Value::Null => return None,
+            Value::Null => return false,
             Value::Text(text) => to.extend(text.as_bytes()),
             Value::Timestamp(at) => to.extend(time::format(*at).as_bytes()),
-            value => write(value.clone(), &mut to),
+            value => write_json(value, to),
         }
-        return Some(to);
+        return true;
     }
     to.push(b'{');
-    for (i, value) in values.into_iter().enumerate() {
+    for (i, value) in values.iter().enumerate() {
         if i > 0 {
             to.push(b',');
         }
-        json::write_str(names.get(i).map_or("", |name| name), &mut to);
+        json::write_str(names.get(i).map_or("", |name| name), to);
         to.push(b':');
-        write(value, &mut to);
+        write_json(value, to);
     }
     to.push(b'}');
-    Some(to)
+    true
 }
 
 /// JSON text without white space; numbers that are `=` are written alike.
-fn write(value: Value, to: &mut Vec<u8>) {
+fn write_json(value: &Value, to: &mut Vec<u8>) {
     let value = match value {
         Value::Double(double) => Value::Number(format!("{double:e}").into()),
-        Value::Json(text) => return to.extend(compact_json(&text).as_bytes()),
-        other => other,
+        Value::Json(text) => return to.extend(compact_json(text).as_bytes()),
+        other => other.clone(),
     };
     json::write(&canonical(value), to);
 }
@@ -98,7 +98,8 @@ mod tests {
 
     fn key(values: &[Value]) -> Option<String> {
         let names = ["user".into(), "model".into()];
-        bytes(&names, values.to_vec()).map(|bytes| String::from_utf8(bytes).unwrap())
+        let mut bytes = Vec::new();
+        write(&names, values, &mut bytes).then(|| String::from_utf8(bytes).unwrap())
     }
 
     #[test]

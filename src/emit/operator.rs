@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use timely::container::CapacityContainerBuilder;
@@ -12,7 +13,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::deliver::{Deliverer, Done, Letters, Outgoing, Sink};
 use super::encoder::Encoder;
-use crate::epoch::operator::{Edge, Made, PerEpoch, Wake, passed};
+use crate::epoch::operator::{Edge, Made, PerEpoch, Wake, absorb, passed};
 use crate::epoch::{Clock, Epoch};
 use crate::error::{RunError, Stage};
 use crate::event::{Change, Event, Micros};
@@ -34,6 +35,7 @@ impl Emitter {
     pub fn events(&mut self, events: Vec<Event>, now: Micros, made: &mut Made<Outgoing>) {
         let started = Instant::now();
         self.metrics.events_in(events.len() as u64);
+        made.results.reserve(events.len());
         for event in events {
             match self.encoder.event(&event, now) {
                 Ok(Some(record)) => made.results.push(record),
@@ -52,6 +54,7 @@ impl Emitter {
     pub fn changes(&mut self, changes: Vec<Change>, now: Micros, made: &mut Made<Outgoing>) {
         let started = Instant::now();
         self.metrics.events_in(changes.len() as u64);
+        made.results.reserve(changes.len());
         for change in changes {
             let (records, rejection) = self.encoder.change(&change, now);
             made.results.extend(records);
@@ -78,8 +81,26 @@ impl PerEpoch<Change, Clock, Outgoing> for Emitter {
     }
 }
 
+/// An epoch's records are acknowledged partition by partition within a few milliseconds: being woken for each of them
+/// would cost more than the records, so the first look comes after this time, and only after it wake-ups count.
+const FIRST_LOOK: Duration = Duration::from_millis(3);
 /// While acknowledgements are due the operator looks at least this often, should a wake-up be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Wakes the operator when acknowledgements arrive, while it is armed.
+#[derive(Clone, Default)]
+pub struct Alarm {
+    wake: Wake,
+    armed: Arc<AtomicBool>,
+}
+
+impl Alarm {
+    pub fn ring(&self) {
+        if self.armed.swap(false, Ordering::SeqCst) {
+            self.wake.wake();
+        }
+    }
+}
 
 type Told = Box<dyn FnMut(&Done<Capability<Epoch>>, Instant)>;
 
@@ -98,7 +119,7 @@ pub fn deliver<'s, S, L>(
     outgoing: Edge<'s, Outgoing>,
     route: impl Fn(&Outgoing) -> u64 + 'static,
     mut deliverer: Deliverer<S, L, Capability<Epoch>>,
-    wake: Wake,
+    alarm: Alarm,
     mut hooks: Hooks,
 ) -> Edge<'s, ()>
 where
@@ -111,16 +132,17 @@ where
     let (output, stream) = builder.new_output();
     let _output: OutputBuilder<Epoch, CapacityContainerBuilder<Vec<()>>> = OutputBuilder::from(output);
     let address = builder.operator_info().address;
-    wake.bind(scope.worker().sync_activator_for(address.to_vec()));
+    alarm.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
     let activator = scope.activator_for(address);
     builder.build(move |_| {
         let mut open: BTreeMap<Epoch, (Capability<Epoch>, Instant, Vec<Outgoing>)> = BTreeMap::new();
         let mut began: BTreeMap<Epoch, Instant> = BTreeMap::new();
         let mut held = Vec::new();
+        let mut look_at = Instant::now();
         move |frontiers| {
             input.for_each(|time, data| {
                 let fresh = || (time.retain(0), Instant::now(), Vec::new());
-                open.entry(*time.time()).or_insert_with(fresh).2.append(data);
+                absorb(&mut open.entry(*time.time()).or_insert_with(fresh).2, data);
             });
             while let Some(first) = open.first_entry().filter(|first| passed(frontiers, *first.key())) {
                 let (epoch, (capability, at, items)) = first.remove_entry();
@@ -130,7 +152,11 @@ where
                 }
                 began.insert(epoch, at);
                 deliverer.enqueue(epoch, items, capability);
+                look_at = Instant::now() + FIRST_LOOK;
             }
+            let early = look_at.saturating_duration_since(Instant::now());
+            // Armed before the look, so that nothing can arrive unseen in between.
+            alarm.armed.store(early.is_zero(), Ordering::SeqCst);
             match deliverer.work() {
                 Ok(epochs) => {
                     for done in epochs {
@@ -141,7 +167,7 @@ where
                 Err(error) => (hooks.fail)(error),
             }
             if !deliverer.is_idle() {
-                activator.activate_after(LOOK_AGAIN);
+                activator.activate_after(if early.is_zero() { LOOK_AGAIN } else { early });
             }
         }
     });

@@ -121,11 +121,11 @@ where
             a.for_each(|time, data| {
                 let open = open.entry(*time.time()).or_insert_with(|| Open::new(time.retain(0), time.retain(1)));
                 logic.arrive(*time.time(), data);
-                open.a.append(data);
+                absorb(&mut open.a, data);
             });
             b.for_each(|time, data| {
                 let open = open.entry(*time.time()).or_insert_with(|| Open::new(time.retain(0), time.retain(1)));
-                open.b.append(data);
+                absorb(&mut open.b, data);
             });
             while let Some(first) = open.first_entry().filter(|first| passed(frontiers, *first.key())) {
                 let (epoch, open) = first.remove_entry();
@@ -139,6 +139,15 @@ where
         }
     });
     (results_stream, rejected_stream)
+}
+
+/// Appends `data` and leaves it empty; what is appended to nothing is not moved.
+pub fn absorb<T>(to: &mut Vec<T>, data: &mut Vec<T>) {
+    if to.is_empty() {
+        std::mem::swap(to, data);
+    } else {
+        to.append(data);
+    }
 }
 
 /// Can no input bring more of this epoch?
@@ -185,16 +194,18 @@ impl<R: 'static> Outputs<R> {
 
 /// The clock: every worker hears all reports of an epoch and makes the same record of them.
 ///
-/// `stopping` is called when a worker of any process reports that it was asked to stop.
+/// `stopping` is called when a worker of any process reports that it was asked to stop, `told` with every record.
 pub fn clock<'s>(
     reports: Edge<'s, Report>,
     wall_clock: bool,
     sources: &[Pace],
     tables: &[Pace],
     mut stopping: impl FnMut() + 'static,
+    mut told: impl FnMut(&Clock) + 'static,
 ) -> Edge<'s, Clock> {
     let mut ticker = Ticker::new(wall_clock, sources, tables);
-    reports.broadcast().unary_frontier(Pipeline, "clock", move |_, _| {
+    let reports = if reports.scope().peers() > 1 { reports.broadcast() } else { reports };
+    reports.unary_frontier(Pipeline, "clock", move |_, _| {
         let mut open: BTreeMap<Epoch, (Capability<Epoch>, Vec<Report>)> = BTreeMap::new();
         move |(input, frontier), output| {
             input.for_each(|time, data| {
@@ -205,7 +216,9 @@ pub fn clock<'s>(
             });
             while let Some(first) = open.first_entry().filter(|first| !frontier.less_equal(first.key())) {
                 let (capability, reports) = first.remove();
-                output.session(&capability).give(ticker.close(reports));
+                let clock = ticker.close(reports);
+                told(&clock);
+                output.session(&capability).give(clock);
             }
         }
     })

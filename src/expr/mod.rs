@@ -159,6 +159,7 @@ pub struct Expr {
     root: Node,
     ty: Type,
     reads_now: bool,
+    reads_bytes: bool,
     /// As written, for messages.
     text: Arc<str>,
 }
@@ -182,6 +183,11 @@ impl Expr {
 
     pub fn reads_now(&self) -> bool {
         self.reads_now
+    }
+
+    /// Does it read the bytes of the record (`_key`, `_value`, `_headers`), and not only slots and where it stood?
+    pub fn reads_bytes(&self) -> bool {
+        self.reads_bytes
     }
 
     /// The place of a name, if the expression is nothing but that name.

@@ -9,7 +9,7 @@ use crate::emit::sinks::Route;
 use crate::epoch::Origin;
 use crate::error::RunError;
 use crate::kafka::{self, Discovery, Progress, Settings};
-use crate::plan::{FrameId, Plan, StreamId};
+use crate::plan::{FrameId, Plan, StepKind, StreamId};
 use crate::shape::Program;
 use crate::source::pace::OpenBytes;
 use crate::telemetry::Telemetry;
@@ -141,6 +141,40 @@ impl House {
         let plain = step.inputs == [id] && !step.needs_clock && !step.changing;
         let shapes = Program::new(step).is_some_and(|program| program.is_plain());
         (plain && shapes && !read_elsewhere).then_some(only)
+    }
+
+    /// The aggregate that can fold a source's events where they are decoded: it alone reads them, or what the
+    /// source's prefix makes of them, and they have their time by then.
+    pub fn fold(&self, source: usize) -> Option<usize> {
+        let stream = self.prefix(source).map_or(StreamId::Source(source), StreamId::Step);
+        let mut readers = (0..self.plan.steps.len()).filter(|step| self.plan.steps[*step].inputs.contains(&stream));
+        let (Some(only), None) = (readers.next(), readers.next()) else { return None };
+        let step = &self.plan.steps[only];
+        let read_elsewhere = self.plan.outputs.iter().any(|output| output.from.contains(&stream));
+        let folds = matches!(step.kind, StepKind::Aggregate(_)) && step.inputs == [stream] && !step.needs_clock;
+        (folds && !read_elsewhere && !self.is_untimed(source)).then_some(only)
+    }
+
+    /// Do the source's events get their time only when their epoch ends? Lines of files may have none of their own.
+    pub fn is_untimed(&self, source: usize) -> bool {
+        let mine = |input: &&Input| input.origin == Origin::Source(source);
+        let from_files = self.inputs.iter().find(mine).is_some_and(|input| matches!(input.reading, Reading::Files(_)));
+        from_files && self.plan.sources[source].decode.time.is_none()
+    }
+
+    /// The sources that a stream comes from, in the end: whose watermarks count for it.
+    pub fn origins(&self, stream: StreamId) -> Vec<Origin> {
+        let mut origins = match stream {
+            StreamId::Source(index) => vec![Origin::Source(index)],
+            StreamId::Table(index) => vec![Origin::Table(index)],
+            StreamId::Step(index) => {
+                let inputs = &self.plan.steps[index].inputs;
+                inputs.iter().flat_map(|input| self.origins(*input)).collect()
+            }
+        };
+        origins.sort();
+        origins.dedup();
+        origins
     }
 
     /// The frame of a stream's events.

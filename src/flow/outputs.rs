@@ -12,23 +12,23 @@ use crate::emit::deliver::{Deliverer, Done, Letters, Outgoing};
 use crate::emit::encoder::Encoder;
 use crate::emit::files::FileOut;
 use crate::emit::letters::DeadLetters;
-use crate::emit::operator::{self as emit, Emitter};
+use crate::emit::operator::{self as emit, Alarm, Emitter};
 use crate::emit::sinks::{Route, Sinks};
 use crate::emit::topics::Topics;
 use crate::epoch::Epoch;
-use crate::epoch::operator::{Edge, Wake, each, per_epoch};
+use crate::epoch::operator::{Edge, each, per_epoch};
 use crate::error::RunError;
 use crate::telemetry::OutputMetrics;
 
 /// Opened before the graph is built.
 pub(super) struct Sink {
     sinks: Sinks<Topics>,
-    wake: Wake,
+    alarm: Alarm,
 }
 
 /// Files are written by the first worker of all; each worker has a producer of its own.
 pub(super) fn open(house: &House, worker: usize) -> Result<Sink, RunError> {
-    let wake = Wake::default();
+    let alarm = Alarm::default();
     let open = |file: &Output| FileOut::create(&file.path, file.write_line);
     let files = match worker {
         0 => house.files.iter().map(open).collect::<Result<_, _>>()?,
@@ -37,10 +37,10 @@ pub(super) fn open(house: &House, worker: usize) -> Result<Sink, RunError> {
     let kafka = house.kafka.as_ref().filter(|kafka| !kafka.delivery.is_empty());
     let producer = kafka.map(|kafka| {
         let names: Vec<&str> = kafka.delivery.iter().map(|(name, _)| &**name).collect();
-        let waker = wake.clone();
-        Topics::open(&kafka.settings, &names, kafka.batch_bytes, &kafka.health, move || waker.wake())
+        let ringing = alarm.clone();
+        Topics::open(&kafka.settings, &names, kafka.batch_bytes, &kafka.health, move || ringing.ring())
     });
-    Ok(Sink { sinks: Sinks::new(house.routes.clone(), files, producer.transpose()?), wake })
+    Ok(Sink { sinks: Sinks::new(house.routes.clone(), files, producer.transpose()?), alarm })
 }
 
 impl House {
@@ -133,13 +133,13 @@ pub(super) fn deliver<'s>(streams: &Streams<'s>, outgoing: Edge<'s, Outgoing>, s
             counter.event_latency(worker, latency, *records);
         }
     };
-    let routes = house.routes.clone();
+    let (routes, here) = (house.routes.clone(), streams.worker as u64);
     let route = move |item: &Outgoing| match routes[usize::from(item.output)] {
         Route::Topic(topic) => (topic as u64).wrapping_mul(7).wrapping_add(item.partition as u64),
         // Files have one writer, so that they are the same at any number of workers.
         Route::File(_) => 0,
-        // What is only counted may be counted anywhere.
-        Route::Nowhere => item.place.offset as u64,
+        // What is only counted is counted where it was made.
+        Route::Nowhere => here,
     };
     let judged = house.clone();
     let hooks = emit::Hooks {
@@ -147,5 +147,5 @@ pub(super) fn deliver<'s>(streams: &Streams<'s>, outgoing: Edge<'s, Outgoing>, s
         fail: house.fail.clone(),
         delivered: Box::new(delivered),
     };
-    emit::deliver(outgoing, route, deliverer, sink.wake, hooks)
+    emit::deliver(outgoing, route, deliverer, sink.alarm, hooks)
 }

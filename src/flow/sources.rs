@@ -8,17 +8,20 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::{ProbeHandle, Scope};
 
 use super::house::{House, Input, KafkaPlan, Reading};
-use super::{Flow, Streams};
+use super::steps::SharedFolds;
+use super::{Flow, Streams, concat};
+use crate::aggregate::Input as FoldInput;
+use crate::aggregate::operator::SharedFold;
 use crate::epoch::operator::{Edge, Wake, per_epoch};
 use crate::epoch::{Epoch, Origin, Report};
-use crate::error::{Rejected, RunError};
-use crate::event::Event;
+use crate::error::{Rejected, Rejection, RunError};
 use crate::event::row::TableRecord;
+use crate::event::{Event, Micros, Record, Value};
 use crate::plan::StreamId;
 use crate::shape::operator::{Shaper, on_slots};
 use crate::source::file_reader::FileInput;
 use crate::source::files::Feed;
-use crate::source::intake::{Intake, Prefix};
+use crate::source::intake::{Folds, Fused, Intake, Prefix};
 use crate::source::kafka::Reader;
 use crate::source::line_intake::{FilePlace, LineIntake};
 use crate::source::operator::{Intakes, Stamp, decode_lines, files, topics};
@@ -81,6 +84,7 @@ pub(super) fn build<'s>(
     readers: Readers,
     probe: &ProbeHandle<Epoch>,
     wakes: &Wakes,
+    folds: &SharedFolds,
 ) -> Sources<'s> {
     let delivered = probe.clone();
     let local = scope.index() % house.workers;
@@ -100,10 +104,10 @@ pub(super) fn build<'s>(
     if house.inputs.iter().any(|input| matches!(input.reading, Reading::Files(_))) {
         let (lines, file_reports) = files(scope, readers.files, house.epoch_records, !house.wall_clock, reins.clone());
         reports.push(file_reports);
-        parts.push(decode_lines(lines, house.plan.clone(), line_intake(house, local)));
+        parts.push(decode_lines(lines, house.plan.clone(), line_intake(house, folds, local)));
     }
     if let Some(Topics { reader, wake, armed }) = readers.topics {
-        let reader = topic_reader(house, (reader, armed), &reins, scope.index(), local);
+        let reader = topic_reader(house, (reader, armed), &reins, intakes(house, false, folds, local), scope.index());
         parts.push(topics(scope, &house.plan, Some(reader), wake, &reins));
     }
     merge(scope, house, parts, reports)
@@ -115,7 +119,6 @@ fn merge<'s>(
     parts: Vec<Intakes<'s>>,
     mut reports: Vec<Edge<'s, Report>>,
 ) -> Sources<'s> {
-    use timely::dataflow::operators::Concatenate;
     let mut events: Vec<Vec<_>> = house.plan.sources.iter().map(|_| Vec::new()).collect();
     let mut records: Vec<Vec<_>> = house.plan.tables.iter().map(|_| Vec::new()).collect();
     let mut rejected = Vec::new();
@@ -126,27 +129,52 @@ fn merge<'s>(
         reports.push(part.reports);
     }
     Sources {
-        events: events.into_iter().map(|streams| scope.concatenate(streams)).collect(),
-        records: records.into_iter().map(|streams| scope.concatenate(streams)).collect(),
-        rejected: scope.concatenate(rejected),
-        reports: scope.concatenate(reports),
+        events: events.into_iter().map(|streams| concat(scope, streams)).collect(),
+        records: records.into_iter().map(|streams| concat(scope, streams)).collect(),
+        rejected: concat(scope, rejected),
+        reports: concat(scope, reports),
     }
 }
 
-fn intakes(house: &House, of_files: bool, local: usize) -> Vec<Intake> {
+fn intakes(house: &House, of_files: bool, folds: &SharedFolds, local: usize) -> Vec<Intake> {
     let mine = house.inputs.iter().filter(|input| matches!(input.reading, Reading::Files(_)) == of_files);
     let intake = |input: &Input| {
         let name = house.origin_name(input.origin);
         let intake = Intake::new(&house.plan, input.origin, !of_files, house.telemetry.source(&name), local);
         match input.origin {
-            Origin::Source(index) => intake.with_prefix(prefix(house, index, local)),
+            Origin::Source(index) => intake.with(fused(house, index, folds, local)),
             Origin::Table(_) => intake,
         }
     };
     mine.map(intake).collect()
 }
 
-/// The step that runs where a source is decoded.
+/// What runs where a source is decoded.
+fn fused(house: &House, source: usize, folds: &SharedFolds, local: usize) -> Fused {
+    let fold = house.fold(source).map(|step| Box::new(folds[&step].clone()) as _);
+    Fused::new(prefix(house, source, local), fold)
+}
+
+/// An aggregate's fold, as a source sees it.
+impl Folds for SharedFold {
+    fn step(&self) -> Arc<str> {
+        self.name()
+    }
+
+    fn needs_record(&self) -> bool {
+        SharedFold::needs_record(self)
+    }
+
+    fn add(&mut self, epoch: Epoch, time: Micros, slots: &[Value], record: &Record) -> Result<(), Rejection> {
+        SharedFold::add(self, epoch, FoldInput { time, slots, position: &[], record, shared: None })
+    }
+
+    fn count(&mut self) {
+        SharedFold::count(self);
+    }
+}
+
+/// The step that runs there.
 fn prefix(house: &House, source: usize, local: usize) -> Option<Prefix> {
     let step = house.prefix(source)?;
     let name = house.plan.steps[step].name.clone();
@@ -156,12 +184,13 @@ fn prefix(house: &House, source: usize, local: usize) -> Option<Prefix> {
     Some(Prefix {
         step: name,
         layout: on_slots.layout,
+        needs_record: on_slots.reads_bytes,
         apply: Box::new(move |slots, record| on_slots.apply(slots, record)),
         count: Box::new(move |events_in, events_out| counting.count(events_in, events_out)),
     })
 }
 
-fn line_intake(house: &Arc<House>, local: usize) -> LineIntake {
+fn line_intake(house: &Arc<House>, folds: &SharedFolds, local: usize) -> LineIntake {
     let mut places = Vec::new();
     for Input { origin, reading } in &house.inputs {
         let Reading::Files(paths) = reading else { continue };
@@ -172,15 +201,15 @@ fn line_intake(house: &Arc<House>, local: usize) -> LineIntake {
     }
     let counting = house.clone();
     let read = Box::new(move |epoch, records| counting.rejections.read(epoch, records));
-    LineIntake { files: places, intakes: intakes(house, true, local), records: house.record_lines, read }
+    LineIntake { files: places, intakes: intakes(house, true, folds, local), records: house.record_lines, read }
 }
 
 fn topic_reader(
     house: &Arc<House>,
     (reader, armed): (Reader, Arc<AtomicBool>),
     reins: &Reins,
+    intakes: Vec<Intake>,
     worker: usize,
-    local: usize,
 ) -> TopicReader {
     let kafka = house.kafka.as_ref().expect("there is a reader only with Kafka");
     let topics = kafka.topics.iter().map(|topic| {
@@ -192,7 +221,7 @@ fn topic_reader(
         plan: house.plan.clone(),
         reader,
         topics,
-        intakes: intakes(house, false, local),
+        intakes,
         links: links(house, armed),
         reins: reins.clone(),
         worker,
@@ -229,13 +258,7 @@ impl<'s> Streams<'s> {
     /// Events of files may have no time of their own: they get their epoch's.
     pub(super) fn add_sources(&mut self, events: Vec<Edge<'s, Event>>) {
         for (index, events) in events.into_iter().enumerate() {
-            let from_files = self
-                .house
-                .inputs
-                .iter()
-                .any(|input| input.origin == Origin::Source(index) && matches!(input.reading, Reading::Files(_)));
-            let untimed = from_files && self.house.plan.sources[index].decode.time.is_none();
-            let events = match untimed {
+            let events = match self.house.is_untimed(index) {
                 true => per_epoch((events, Pipeline), (self.clock.clone(), Pipeline), "stamp", Stamp).0,
                 false => events,
             };

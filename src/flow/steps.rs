@@ -1,16 +1,38 @@
 //! Steps of the plan → operators of their rooms.
 
+use std::collections::BTreeMap;
+
 use timely::dataflow::ProbeHandle;
 use timely::dataflow::operators::Probe;
 
+use super::house::House;
 use super::{Flow, Streams};
-use crate::aggregate::operator::{self as aggregate, AggregateStep};
-use crate::epoch::Origin;
+use crate::aggregate::operator::{self as aggregate, AggregateStep, SharedFold};
 use crate::epoch::operator::Edge;
 use crate::event::{Change, Event};
 use crate::matching::operator::{MatchStep, matching};
-use crate::plan::{Rules, ShapeOp, StepKind, StreamId};
+use crate::plan::{Rules, ShapeOp, Step, StepKind, StreamId};
 use crate::shape::operator::{Shaper, shape, shape_changes, shape_with_lookups};
+
+/// The folds of a worker's aggregates, by step.
+pub(super) type SharedFolds = BTreeMap<usize, SharedFold>;
+
+/// Made before the sources, which may fold where they decode.
+pub(super) fn folds(house: &House, local: usize) -> SharedFolds {
+    let steps = house.plan.steps.iter().enumerate();
+    let aggregates = steps.filter(|(_, step)| matches!(step.kind, StepKind::Aggregate(_)));
+    let fold = |(index, step): (usize, &Step)| {
+        let step = AggregateStep {
+            plan: house.plan.clone(),
+            step: index,
+            metrics: house.telemetry.step(&step.name),
+            worker: local,
+            origins: house.origins(StreamId::Step(index)),
+        };
+        (index, SharedFold::new(step))
+    };
+    aggregates.map(fold).collect()
+}
 
 impl<'s> Streams<'s> {
     pub(super) fn add_steps(&mut self) {
@@ -83,28 +105,16 @@ impl<'s> Streams<'s> {
     }
 
     fn aggregate(&mut self, index: usize, windowed: bool) -> Flow<'s> {
-        let plan = self.house.plan.clone();
-        let step = AggregateStep {
-            metrics: self.house.telemetry.step(&plan.steps[index].name),
-            step: index,
-            worker: self.local(),
-            origins: self.step_origins(index),
-            plan,
-        };
-        let (input, clock) = (self.append(index), self.clock.clone());
+        let (fold, input, clock) = (self.folds[&index].clone(), self.append(index), self.clock.clone());
         if windowed {
-            let (events, rejected) = aggregate::windows(step, input, clock);
+            let (events, rejected) = aggregate::windows(fold, input, clock);
             self.rejected.push(rejected);
             Flow::Append(events)
         } else {
-            let (changes, rejected) = aggregate::rows(step, input, clock);
+            let (changes, rejected) = aggregate::rows(fold, input, clock);
             self.rejected.push(rejected);
             Flow::Changing(changes)
         }
-    }
-
-    fn step_origins(&self, index: usize) -> Vec<Origin> {
-        self.origins(StreamId::Step(index))
     }
 
     fn append(&self, index: usize) -> Edge<'s, Event> {

@@ -46,6 +46,11 @@ impl Bodies {
         Self { layouts: frame.layouts.iter().map(|layout| Body::new(layout, &frame.paths)).collect() }
     }
 
+    /// Are bodies of this layout the payloads as they came?
+    pub fn are_payloads(&self, layout: LayoutId) -> bool {
+        matches!(self.layouts[usize::from(layout)], Body::Payload)
+    }
+
     /// Appends the body of an event: byte for byte the payload where no step changed it; else fields in payload
     /// order, then those that steps added in their order.
     pub fn write(&self, event: &Event, layout: LayoutId, to: &mut Vec<u8>) {

@@ -33,8 +33,8 @@ pub fn on_slots(shaper: Shaper) -> Option<OnSlots> {
     if step.needs_clock || step.changing || !shaper.program().is_plain() {
         return None;
     }
-    let layout = shaper.program().layout(0);
-    Some(OnSlots { shaper, rejected: Cell::new(0), layout })
+    let (layout, reads_bytes) = (shaper.program().layout(0), shaper.program().reads_bytes());
+    Some(OnSlots { shaper, rejected: Cell::new(0), layout, reads_bytes })
 }
 
 /// See [`on_slots`].
@@ -43,6 +43,8 @@ pub struct OnSlots {
     /// Since the last count.
     rejected: Cell<u64>,
     pub layout: LayoutId,
+    /// Does it look at the record's bytes?
+    pub reads_bytes: bool,
 }
 
 impl OnSlots {

@@ -54,6 +54,15 @@ impl<'p> Program<'p> {
         !self.ops.iter().any(|op| matches!(op, ShapeOp::Unnest(_) | ShapeOp::Lookup(_)))
     }
 
+    /// Does a plain program look at the bytes of the record, beside slots?
+    pub fn reads_bytes(&self) -> bool {
+        let reads = |op: &ShapeOp| match op {
+            ShapeOp::Where(expr) | ShapeOp::Set { expr, .. } => expr.reads_bytes(),
+            _ => false,
+        };
+        self.ops.iter().any(reads)
+    }
+
     /// Runs a plain program on slots, before an event is built of them. False: a `where` dropped it.
     pub fn apply_one(&self, slots: &mut [Value], record: &Record, now: Micros) -> Result<bool, Rejection> {
         for op in self.ops {

@@ -37,27 +37,43 @@ impl Decoder {
         }
     }
 
-    /// Reads a record into `slots` and finds its time; `None` if it has none. Gives the record its body where that is
-    /// not its value. A null value is rejected (for a table it deletes, which is the caller's to see), unless it is a
-    /// CloudEvent without data.
-    ///
-    /// `decode` is the one that this decoder was made of, `now` the wall clock.
-    pub fn decode(
+    /// Does it need the whole record, and not only its value and where it stood?
+    pub fn needs_record(&self, decode: &Decode) -> bool {
+        self.format == Format::CloudEvents || decode.time.as_ref().is_some_and(Expr::reads_bytes)
+    }
+
+    /// As [`Decoder::decode`], of a whole record. Gives it its body where that is not its value.
+    pub fn decode_record(
         &self,
         decode: &Decode,
         record: &mut Record,
         now: Micros,
         slots: &mut [Value],
     ) -> Result<Option<Micros>, Rejection> {
-        let size = record.value.as_ref().map_or(0, |value| value.len());
-        if size > self.limits.record {
-            let message = format!("the value has {size} bytes, more than limits.record ({})", self.limits.record);
-            return Err(Rejection::new(Reason::RecordTooLarge, message));
-        }
         if self.format == Format::CloudEvents {
+            self.check_size(record.value.as_deref())?;
             record.body = cloudevents::body(record, self.limits.depth, &self.attributes)?;
         }
-        let body = record.body().ok_or_else(|| Rejection::new(Reason::DecodeError, "the value is null"))?;
+        self.decode(decode, record, record.body().map(|body| &**body), now, slots)
+    }
+
+    /// Reads a record's body into `slots` and finds its time; `None` if it has none. A null one is rejected (for a
+    /// table it deletes, which is the caller's to see), unless it is a CloudEvent without data.
+    ///
+    /// `decode` is the one that this decoder was made of, `now` the wall clock. Of `record` no bytes are looked at,
+    /// unless [`Decoder::needs_record`].
+    pub fn decode(
+        &self,
+        decode: &Decode,
+        record: &Record,
+        body: Option<&[u8]>,
+        now: Micros,
+        slots: &mut [Value],
+    ) -> Result<Option<Micros>, Rejection> {
+        if self.format != Format::CloudEvents {
+            self.check_size(body)?;
+        }
+        let body = body.ok_or_else(|| Rejection::new(Reason::DecodeError, "the value is null"))?;
         self.reader.read(body, slots).map_err(|error| not_json(&error))?;
         self.fields.iter().try_for_each(|field| field.check(slots))?;
         let at = match &decode.time {
@@ -68,6 +84,15 @@ impl Decoder {
             Some(at) if self.wall_clock => self.not_ahead(at, now).map(Some),
             at => Ok(at),
         }
+    }
+
+    fn check_size(&self, value: Option<&[u8]>) -> Result<(), Rejection> {
+        let size = value.map_or(0, <[u8]>::len);
+        if size > self.limits.record {
+            let message = format!("the value has {size} bytes, more than limits.record ({})", self.limits.record);
+            return Err(Rejection::new(Reason::RecordTooLarge, message));
+        }
+        Ok(())
     }
 
     fn not_ahead(&self, at: Micros, now: Micros) -> Result<Micros, Rejection> {

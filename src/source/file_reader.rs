@@ -101,7 +101,7 @@ impl FileReader {
         let opened = self.begun.map_or(now, |(_, at)| at);
         let live = |input: &FileInput| (epoch == 0) == matches!(input.origin, Origin::Table(_));
         let complete = self.inputs.iter().filter(|input| live(input)).all(|input| input.feed.is_complete());
-        let due = epoch > 0 && now >= self.ticks.closes(opened, self.open.records > 0, false);
+        let due = epoch > 0 && now >= self.ticks.closes(opened, self.open.records > 0);
         if complete && (self.counting || epoch == 0 || due) || due && self.open.records > 0 && self.pipes() {
             return self.close(epoch, opened, now);
         }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -37,10 +38,10 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Each line with its number.
-    pub fn iter(&self) -> impl Iterator<Item = (i64, Bytes)> + '_ {
+    /// Each line's number, and where it is in `bytes`.
+    pub fn ranges(&self) -> impl Iterator<Item = (i64, Range<usize>)> + '_ {
         let starts = std::iter::once(0).chain(self.ends.iter().map(|end| *end as usize + 1));
-        let lines = starts.zip(&self.ends).map(|(start, end)| self.bytes.slice(start..*end as usize));
+        let lines = starts.zip(&self.ends).map(|(start, end)| start..*end as usize);
         (self.first..).zip(lines)
     }
 
@@ -268,8 +269,9 @@ mod tests {
             assert!(Instant::now() < deadline, "the reader does not answer");
             std::thread::yield_now();
         }
-        let texts =
-            |l: &Lines| l.iter().map(|(n, b)| (l.input, n, String::from_utf8(b.to_vec()).unwrap())).collect::<Vec<_>>();
+        let texts = |l: &Lines| {
+            l.ranges().map(|(n, at)| (l.input, n, String::from_utf8(l.bytes[at].to_vec()).unwrap())).collect::<Vec<_>>()
+        };
         lines.iter().flat_map(texts).collect()
     }
 

@@ -1,8 +1,11 @@
 //! Where records become events, rows or rejections: the same for files and topics.
+//!
+//! A record's bytes stay where they are until something of it is kept: what a step drops here, or an aggregate folds,
+//! is never copied.
 
 use std::sync::Arc;
 
-use crate::epoch::{Origin, Report};
+use crate::epoch::{Epoch, Origin, Report};
 use crate::error::{Rejected, Rejection, Stage};
 use crate::event::row::{Row, TableRecord};
 use crate::event::{Event, Key, LayoutId, Micros, Record, SlotId, Value};
@@ -33,6 +36,33 @@ impl Batch {
     }
 }
 
+/// A record whose bytes still belong to whoever read it.
+pub trait Arriving {
+    /// Writes where it stood: topic, partition, offset, timestamp.
+    fn place(&self, to: &mut Record);
+    fn value(&self) -> Option<&[u8]>;
+    /// All of it. Called once, and last.
+    fn keep(&mut self) -> Record;
+}
+
+/// A whole record is one that has been kept already.
+impl Arriving for Record {
+    fn place(&self, to: &mut Record) {
+        if !Arc::ptr_eq(&to.topic, &self.topic) {
+            to.topic = self.topic.clone();
+        }
+        (to.partition, to.offset, to.timestamp) = (self.partition, self.offset, self.timestamp);
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
+    fn keep(&mut self) -> Record {
+        std::mem::take(self)
+    }
+}
+
 /// A first step that is run where a source is decoded, before anything is built of the record: what it drops costs no
 /// memory.
 pub struct Prefix {
@@ -43,9 +73,77 @@ pub struct Prefix {
     pub layout: LayoutId,
     /// Told of the events that went in and that came out.
     pub count: Box<dyn Fn(u64, u64)>,
+    /// Does it look at the record's bytes?
+    pub needs_record: bool,
 }
 
 type Apply = Box<dyn Fn(&mut [Value], &Record) -> Result<bool, Rejection>>;
+
+/// An aggregate that takes its events where they are decoded, before they are built.
+pub trait Folds {
+    fn step(&self) -> Arc<str>;
+    /// Does it look at the record's bytes, or keep the record?
+    fn needs_record(&self) -> bool;
+    fn add(&mut self, epoch: Epoch, time: Micros, slots: &[Value], record: &Record) -> Result<(), Rejection>;
+    /// Counts what was added since the last time.
+    fn count(&mut self);
+}
+
+/// What runs where a source is decoded: at most a plain step, and after it (or without it) at most an aggregate.
+#[derive(Default)]
+pub struct Fused {
+    pub prefix: Option<Prefix>,
+    pub fold: Option<Box<dyn Folds>>,
+    /// Events that went into the prefix, and came out.
+    passed: (u64, u64),
+}
+
+/// A rejection with the stage and step that it is of.
+type At = (Rejection, Stage, Arc<str>);
+
+impl Fused {
+    pub fn new(prefix: Option<Prefix>, fold: Option<Box<dyn Folds>>) -> Self {
+        Self { prefix, fold, passed: (0, 0) }
+    }
+
+    fn needs_record(&self) -> bool {
+        let fold = self.fold.as_ref().is_some_and(|fold| fold.needs_record());
+        fold || self.prefix.as_ref().is_some_and(|prefix| prefix.needs_record)
+    }
+
+    /// The layout of what is to be built; `None` if nothing is.
+    fn run(
+        &mut self,
+        epoch: Epoch,
+        time: Micros,
+        slots: &mut [Value],
+        record: &Record,
+    ) -> Result<Option<LayoutId>, At> {
+        let mut layout = 0;
+        if let Some(prefix) = &self.prefix {
+            self.passed.0 += 1;
+            let kept = (prefix.apply)(slots, record).map_err(|why| (why, Stage::Shape, prefix.step.clone()))?;
+            if !kept {
+                return Ok(None);
+            }
+            self.passed.1 += 1;
+            layout = prefix.layout;
+        }
+        let Some(fold) = &mut self.fold else { return Ok(Some(layout)) };
+        let added = fold.add(epoch, time, slots, record);
+        added.map(|()| None).map_err(|why| (why, Stage::Aggregate, fold.step()))
+    }
+
+    fn count(&mut self) {
+        if let (Some(prefix), (1.., _)) = (&self.prefix, self.passed) {
+            (prefix.count)(self.passed.0, self.passed.1);
+            self.passed = (0, 0);
+        }
+        if let Some(fold) = &mut self.fold {
+            fold.count();
+        }
+    }
+}
 
 /// One source or table on one worker.
 pub struct Intake {
@@ -57,10 +155,12 @@ pub struct Intake {
     key: Option<Vec<SlotId>>,
     /// Slots to decode into, until an event takes them away.
     spare: Option<Box<[Value]>>,
-    prefix: Option<Prefix>,
-    /// Events that went into the prefix, and came out.
-    passed: (u64, u64),
+    fused: Fused,
     slots: usize,
+    /// Are the records kept, or their bytes looked at, whatever becomes of them?
+    whole: bool,
+    /// Where the record at hand stood, if it is not kept yet.
+    place: Record,
     /// The greatest time of each partition since the last report.
     greatest: Vec<(u32, i32, Micros)>,
     metrics: Arc<SourceMetrics>,
@@ -82,16 +182,19 @@ impl Intake {
                 (name, decode, Stage::Table, key.clone())
             }
         };
+        let decoder = Decoder::new(decode, &plan.limits, wall_clock);
         Self {
             origin,
             name: name.clone(),
             stage,
-            decoder: Decoder::new(decode, &plan.limits, wall_clock),
+            // A table keeps the records of its rows.
+            whole: decoder.needs_record(decode) || matches!(origin, Origin::Table(_)),
+            decoder,
             key,
             spare: None,
-            prefix: None,
-            passed: (0, 0),
+            fused: Fused::default(),
             slots: plan.frames[decode.frame].paths.len(),
+            place: Record::default(),
             greatest: Vec::new(),
             metrics,
             worker,
@@ -100,96 +203,79 @@ impl Intake {
         }
     }
 
-    /// Runs a step on what is decoded.
-    pub fn with_prefix(self, prefix: Option<Prefix>) -> Self {
-        Self { prefix, ..self }
+    /// Runs these on what is decoded.
+    pub fn with(self, fused: Fused) -> Self {
+        Self { whole: self.whole || fused.needs_record(), fused, ..self }
     }
 
     /// Decodes one record. `topic` is its number in the list of the source's (or table's) topics.
-    pub fn take(&mut self, plan: &Plan, topic: u32, mut record: Record, now: Micros, batch: &mut Batch) {
+    pub fn take(
+        &mut self,
+        plan: &Plan,
+        (epoch, now): (Epoch, Micros),
+        topic: u32,
+        mut record: impl Arriving,
+        batch: &mut Batch,
+    ) {
         self.events += 1;
-        self.bytes += record.value.as_ref().map_or(0, |value| value.len() as u64);
+        self.bytes += record.value().map_or(0, |value| value.len() as u64);
         batch.read += 1;
         let decode = match self.origin {
             Origin::Source(index) => &plan.sources[index].decode,
+            Origin::Table(index) if record.value().is_none() => {
+                return batch.records[index].push(TableRecord { topic, record: record.keep().into(), row: None });
+            }
             Origin::Table(index) => &plan.tables[index].decode,
         };
-        if let (Origin::Table(index), None) = (self.origin, &record.value) {
-            batch.records[index].push(TableRecord { topic, record: record.into(), row: None });
-            return;
-        }
-        let width = self.slots;
-        let mut slots = self.spare.take().unwrap_or_else(|| vec![Value::Null; width].into());
-        match self.decoder.decode(decode, &mut record, now, &mut slots) {
-            Ok(time) => self.accept(topic, record, time, slots, batch),
-            Err(rejection) => {
-                self.spare = Some(slots);
-                self.reject(rejection, record, batch);
+        let mut slots = self.spare.take().unwrap_or_else(|| vec![Value::Null; self.slots].into());
+        let mut whole = self.whole.then(|| record.keep());
+        let decoded = match &mut whole {
+            Some(record) => self.decoder.decode_record(decode, record, now, &mut slots),
+            None => {
+                record.place(&mut self.place);
+                self.decoder.decode(decode, &self.place, record.value(), now, &mut slots)
             }
-        }
-    }
-
-    fn accept(&mut self, topic: u32, record: Record, time: Option<Micros>, slots: Box<[Value]>, batch: &mut Batch) {
-        if let Some(time) = time {
-            self.note(topic, record.partition, time);
-        }
-        // Without any time: the epoch's, which is known when it ends.
-        let time = time.unwrap_or(UNTIMED);
-        match self.origin {
-            Origin::Source(index) => {
-                let Some((layout, slots)) = self.pass(&record, slots, batch) else { return };
-                let (position, record) = (Default::default(), Arc::new(record));
-                batch.events[index].push(Event { time, layout, position, record, slots });
-            }
-            Origin::Table(index) => match self.row_key(&record, &slots) {
-                Ok(key) => {
-                    let body = record.body.as_ref().or(record.value.as_ref()).map_or(&[][..], |body| body);
-                    let body = std::str::from_utf8(body).expect("a body is checked to be JSON");
-                    let row = Row { body: body.into(), slots: slots.into(), time };
-                    batch.records[index].push(TableRecord { topic, record: Arc::new(record), row: Some((key, row)) });
+        };
+        let outcome = match decoded {
+            Ok(time) => {
+                let seen = whole.as_ref().unwrap_or(&self.place);
+                if let Some(time) = time {
+                    note(&mut self.greatest, topic, seen.partition, time);
                 }
-                Err(rejection) => self.reject(rejection, record, batch),
+                // Without any time: the epoch's, which is known when it ends.
+                let time = time.unwrap_or(UNTIMED);
+                self.fused.run(epoch, time, &mut slots, seen).map(|layout| layout.map(|layout| (time, layout)))
+            }
+            Err(rejection) => Err((rejection, self.stage, self.name.clone())),
+        };
+        let mut keep = || Arc::new(whole.take().unwrap_or_else(|| record.keep()));
+        let rejected = match outcome {
+            Ok(Some((time, layout))) => match self.origin {
+                Origin::Source(index) => {
+                    batch.events[index].push(Event {
+                        time,
+                        layout,
+                        position: Default::default(),
+                        record: keep(),
+                        slots,
+                    });
+                    return;
+                }
+                Origin::Table(index) => {
+                    let record = keep();
+                    match row(self.key.as_deref(), &record, &slots, time) {
+                        Ok(row) => return batch.records[index].push(TableRecord { topic, record, row: Some(row) }),
+                        Err(rejection) => Some(rejection.at(self.stage, &self.name, &record)),
+                    }
+                }
             },
-        }
-    }
-
-    /// What the prefix lets through, and its layout.
-    fn pass(
-        &mut self,
-        record: &Record,
-        mut slots: Box<[Value]>,
-        batch: &mut Batch,
-    ) -> Option<(LayoutId, Box<[Value]>)> {
-        let Some(prefix) = &self.prefix else { return Some((0, slots)) };
-        self.passed.0 += 1;
-        match (prefix.apply)(&mut slots, record) {
-            Ok(true) => {
-                self.passed.1 += 1;
-                return Some((prefix.layout, slots));
-            }
-            Ok(false) => {}
-            Err(rejection) => {
-                batch.rejected.push(rejection.at(Stage::Shape, &prefix.step, &Arc::new(record.clone())));
-            }
-        }
+            Ok(None) => None,
+            Err((rejection, stage, step)) => Some(rejection.at(stage, &step, &keep())),
+        };
+        batch.rejected.extend(rejected);
+        // What a step wrote is no field of the next record.
         slots.fill(Value::Null);
         self.spare = Some(slots);
-        None
-    }
-
-    fn row_key(&self, record: &Record, slots: &[Value]) -> Result<Key, Rejection> {
-        super::decode::row_key(self.key.as_deref(), record, slots)
-    }
-
-    fn reject(&self, rejection: Rejection, record: Record, batch: &mut Batch) {
-        batch.rejected.push(rejection.at(self.stage, &self.name, &Arc::new(record)));
-    }
-
-    fn note(&mut self, topic: u32, partition: i32, time: Micros) {
-        match self.greatest.iter_mut().find(|(t, p, _)| (*t, *p) == (topic, partition)) {
-            Some((_, _, greatest)) => *greatest = (*greatest).max(time),
-            None => self.greatest.push((topic, partition, time)),
-        }
     }
 
     /// What has been read since the last call, for the clock and the counters.
@@ -198,13 +284,25 @@ impl Intake {
         reports.extend(
             self.greatest.drain(..).map(|(topic, partition, time)| Report::Read(origin, topic, partition, time)),
         );
-        if let (Some(prefix), (1.., _)) = (&self.prefix, self.passed) {
-            (prefix.count)(self.passed.0, self.passed.1);
-            self.passed = (0, 0);
-        }
+        self.fused.count();
         if self.events > 0 {
             self.metrics.read(self.worker, std::mem::take(&mut self.events), std::mem::take(&mut self.bytes));
         }
+    }
+}
+
+/// A table's key and row.
+fn row(key: Option<&[SlotId]>, record: &Record, slots: &[Value], time: Micros) -> Result<(Key, Row), Rejection> {
+    let key = super::decode::row_key(key, record, slots)?;
+    let body = record.body().map_or(&[][..], |body| body);
+    let body = std::str::from_utf8(body).expect("a body is checked to be JSON");
+    Ok((key, Row { body: body.into(), slots: slots.into(), time }))
+}
+
+fn note(greatest: &mut Vec<(u32, i32, Micros)>, topic: u32, partition: i32, time: Micros) {
+    match greatest.iter_mut().find(|(t, p, _)| (*t, *p) == (topic, partition)) {
+        Some((_, _, greatest)) => *greatest = (*greatest).max(time),
+        None => greatest.push((topic, partition, time)),
     }
 }
 

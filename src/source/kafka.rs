@@ -22,6 +22,7 @@ pub fn owner(topic: &str, partition: i32, workers: usize) -> usize {
 }
 
 /// A record, valid during the call that it is given to.
+#[derive(Clone, Copy)]
 pub struct RawRecord<'a> {
     /// The topic's place among those that the reader was opened with.
     pub topic: usize,

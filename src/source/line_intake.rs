@@ -1,9 +1,12 @@
 //! Lines of files → records → what sources and tables make of them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::files::Lines;
-use super::intake::{Batch, Intake};
+use super::intake::{Arriving, Batch, Intake};
 use crate::epoch::{Epoch, Origin, Report};
 use crate::error::{Reason, Rejection, Stage};
 use crate::event::Record;
@@ -20,6 +23,40 @@ pub struct FilePlace {
     pub topic: Arc<str>,
 }
 
+/// A line that is a record's value.
+struct Line<'a> {
+    file: &'a FilePlace,
+    number: i64,
+    /// All lines of its chunk.
+    bytes: &'a Bytes,
+    range: Range<usize>,
+}
+
+impl Line<'_> {
+    fn text(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
+    }
+}
+
+impl Arriving for Line<'_> {
+    fn place(&self, to: &mut Record) {
+        if !Arc::ptr_eq(&to.topic, &self.file.topic) {
+            to.topic = self.file.topic.clone();
+        }
+        (to.partition, to.offset) = (self.file.partition, self.number);
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        Some(self.text())
+    }
+
+    fn keep(&mut self) -> Record {
+        let mut record = Record { value: Some(self.bytes.slice(self.range.clone())), ..Record::default() };
+        self.place(&mut record);
+        record
+    }
+}
+
 /// Decodes lines on one worker.
 pub struct LineIntake {
     pub files: Vec<FilePlace>,
@@ -32,23 +69,23 @@ pub struct LineIntake {
 
 impl LineIntake {
     pub fn take(&mut self, plan: &Plan, epoch: Epoch, lines: Lines, batch: &mut Batch) {
-        let file = self.files[lines.input as usize].clone();
+        let file = &self.files[lines.input as usize];
         let Some(intake) = self.intakes.iter_mut().find(|intake| intake.origin == file.origin) else { return };
-        for (number, line) in lines.iter() {
-            if line.iter().all(u8::is_ascii_whitespace) {
+        for (number, range) in lines.ranges() {
+            let mut line = Line { file, number, bytes: &lines.bytes, range };
+            if line.text().iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let place =
-                Record { topic: file.topic.clone(), partition: file.partition, offset: number, ..Record::default() };
             if !self.records {
-                let record = Record { value: Some(line), ..place };
-                intake.take(plan, 0, record, 0, batch);
+                intake.take(plan, (epoch, 0), 0, line, batch);
                 continue;
             }
-            match lines::parse(&line, &place) {
-                Ok(record) => intake.take(plan, 0, record, 0, batch),
+            let mut place = Record::default();
+            line.place(&mut place);
+            match lines::parse(&lines.bytes.slice(line.range.clone()), &place) {
+                Ok(record) => intake.take(plan, (epoch, 0), 0, record, batch),
                 Err(message) => {
-                    let record = Arc::new(Record { value: Some(line), ..place });
+                    let record = Arc::new(line.keep());
                     let stage = match file.origin {
                         Origin::Source(_) => Stage::Source,
                         Origin::Table(_) => Stage::Table,

@@ -1,5 +1,6 @@
 //! The source room: topics or files → events of an epoch.
 
+mod arrived;
 mod cloudevents;
 pub mod decode;
 mod fields;

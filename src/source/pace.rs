@@ -16,8 +16,9 @@ use crate::telemetry::{Delivered, Health, Telemetry};
 /// delays move on; more often would only cost.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
-/// So many times longer is an epoch that works off a backlog.
-const BACKLOG: Micros = 10;
+/// So many times longer, but no longer than this if it is not anyway (µs), may an epoch last that works off a backlog.
+const BEHIND: Micros = 25;
+const LONGEST_BEHIND: Micros = 500_000;
 
 /// The wall clock, in microseconds since the Unix epoch.
 pub fn wall_clock() -> Micros {
@@ -43,14 +44,16 @@ impl Ticks {
         (now / self.length + 1) * self.length
     }
 
-    /// When the epoch that opened at `opened` is to close: at its tick if it has records, else at the heartbeat. One
-    /// that works off a backlog lasts longer: what it holds is late anyway, and results per key leave once an epoch.
-    pub fn closes(&self, opened: Micros, has_records: bool, behind: bool) -> Micros {
-        let every = match (has_records, behind) {
-            (true, false) => self.length,
-            (true, true) => self.length * BACKLOG,
-            (false, _) => self.heartbeat,
-        };
+    /// When the epoch that opened at `opened` is to close: at its tick if it has records, else at the heartbeat.
+    pub fn closes(&self, opened: Micros, has_records: bool) -> Micros {
+        let every = if has_records { self.length } else { self.heartbeat };
+        (opened / every + 1) * every
+    }
+
+    /// When one closes at the latest that works off a backlog. What it holds is late anyway, and results per key leave
+    /// once an epoch.
+    pub fn closes_behind(&self, opened: Micros) -> Micros {
+        let every = (self.length * BEHIND).min(LONGEST_BEHIND).max(self.length);
         (opened / every + 1) * every
     }
 }
@@ -187,9 +190,10 @@ mod tests {
         let ticks = Ticks::new(Duration::from_millis(10));
         assert_eq!(ticks.next(1_234_567), 1_240_000);
         assert_eq!(ticks.next(1_240_000), 1_250_000);
-        assert_eq!(ticks.closes(1_234_567, true, false), 1_240_000);
-        assert_eq!(ticks.closes(1_234_567, false, false), 1_300_000);
-        assert_eq!(ticks.closes(1_234_567, true, true), 1_300_000);
+        assert_eq!(ticks.closes(1_234_567, true), 1_240_000);
+        assert_eq!(ticks.closes(1_234_567, false), 1_300_000);
+        assert_eq!(ticks.closes_behind(1_234_567), 1_250_000);
+        assert_eq!(Ticks::new(Duration::from_secs(2)).closes_behind(1_234_567), 2_000_000);
     }
 
     #[test]

@@ -5,21 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use compact_str::CompactString;
-
+use super::arrived::Arrived;
 use super::intake::{Batch, Intake};
 use super::kafka::{Position, RawRecord, Reader, owner};
 use super::pace::{OpenEpochs, Reins, Ticks, wall_clock};
 use crate::epoch::{Epoch, Origin, Report};
 use crate::error::RunError;
-use crate::event::{Header, Micros, Record};
+use crate::event::Micros;
+use crate::event::block::Block;
 use crate::plan::Plan;
 
 /// Records handed on at a time: enough to spread the cost of a call, few enough to stay in the caches.
 const CHUNK: usize = 2048;
-/// An epoch that holds so many records works off a backlog: no worker is sent them that fast.
-const BACKLOG: usize = 4 * CHUNK;
+/// With so many records waiting at the brokers a worker has a backlog: one epoch more would not take them in.
+const BACKLOG: i64 = 4 * CHUNK as i64;
 /// How often an open epoch looks for more, however long it is (µs).
 const LOOK_AGAIN: Micros = 10_000;
 /// How often lag and new partitions are looked at.
@@ -72,9 +71,13 @@ pub struct TopicReader {
     looked_around: Micros,
     settled: Offsets,
     pub batch: Batch,
-    block: BytesMut,
-    /// Did the reads of this epoch find as much as they asked for? Then there is a backlog.
-    behind: bool,
+    block: Block,
+    /// Did a read of this epoch find as much as it asked for?
+    found_more: bool,
+    /// Had the epoch before this one records?
+    lively: bool,
+    /// Until then nothing more is read.
+    look_at: Micros,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,8 +136,10 @@ impl TopicReader {
             looked_around: 0,
             settled: Offsets::new(),
             batch,
-            block: BytesMut::new(),
-            behind: false,
+            block: Block::default(),
+            found_more: false,
+            lively: false,
+            look_at: 0,
         }
     }
 
@@ -176,14 +181,17 @@ impl TopicReader {
             }
             Phase::Sources => {}
         }
+        if now < self.look_at {
+            return Ok(Next::Wait(micros(self.look_at - now)));
+        }
         let mut again = false;
         // Armed before the look, so that nothing can arrive unseen in between.
-        self.links.armed.store(self.open.records == 0 || self.is_busy(), Ordering::SeqCst);
+        self.links.armed.store(self.is_waiting(now), Ordering::SeqCst);
         if self.open.has_room() {
             let room = self.reins.limits.epoch_records.saturating_sub(self.open.records);
             let wanted = CHUNK.min(room);
             again = wanted > 0 && self.read(epoch, wanted, now)? == wanted;
-            self.behind = again || self.open.records >= BACKLOG;
+            self.found_more |= again;
         }
         if now - self.looked_around >= LOOK_AROUND {
             self.look_around(now)?;
@@ -192,23 +200,43 @@ impl TopicReader {
             return Ok(self.end(epoch, now));
         }
         let full = self.open.records >= self.reins.limits.epoch_records;
-        let closes = self.ticks.closes(self.opened, self.open.records > 0, self.behind);
-        if full || now >= closes {
+        let closes = self.ticks.closes(self.opened, self.open.records > 0);
+        let goes_on = || (again || self.is_behind()) && now < self.ticks.closes_behind(self.opened);
+        if full || now >= closes && !goes_on() {
             return Ok(self.close(epoch, now));
         }
         if again {
             return Ok(Next::Again);
         }
-        let until = if !self.open.has_room() {
-            closes
-        } else if self.open.records == 0 || self.is_busy() {
-            self.links.armed.store(true, Ordering::SeqCst);
-            closes
-        } else {
-            self.links.armed.store(false, Ordering::SeqCst);
-            closes.min(self.ticks.next(now)).min(now + LOOK_AGAIN)
-        };
-        Ok(Next::Wait(Duration::from_micros((until - now).max(1) as u64)))
+        Ok(Next::Wait(self.pause(now, closes)))
+    }
+
+    /// How long to wait for more. An epoch that works off a backlog is past the tick at which it `closes`.
+    fn pause(&mut self, now: Micros, closes: Micros) -> Duration {
+        let mut until = if closes > now { closes } else { self.ticks.next(now) };
+        if self.open.has_room() {
+            let waiting = self.is_waiting(now);
+            self.links.armed.store(waiting, Ordering::SeqCst);
+            if !waiting {
+                until = until.min(self.ticks.next(now)).min(now + LOOK_AGAIN);
+                self.look_at = until;
+            }
+        }
+        micros(until - now)
+    }
+
+    /// Is a record that arrives worth a look at once? Where the epoch before this one had some, so will this one: then
+    /// its tick is early enough.
+    fn is_waiting(&self, now: Micros) -> bool {
+        let expected = self.lively && now < self.ticks.closes(self.opened, true);
+        self.open.records == 0 && !expected || self.is_busy()
+    }
+
+    /// Is there a backlog, and room to work it off in the open epoch?
+    fn is_behind(&self) -> bool {
+        let lag = |at: Position| self.reader.lag(at.topic, at.partition).unwrap_or(0);
+        // What an open transaction holds back is waiting, too, but cannot be read.
+        self.found_more && self.open.has_room() && self.reader.positions().map(lag).sum::<i64>() >= BACKLOG
     }
 
     /// Do records come faster than one look an epoch can take in?
@@ -233,7 +261,8 @@ impl TopicReader {
             bytes += raw.value.map_or(0, <[u8]>::len);
             let who = &readers[raw.topic];
             for (intake, number) in who {
-                intakes[*intake].take(plan, *number, record(&raw, &topics[raw.topic].name, block), now, batch);
+                let arrived = Arrived { raw, topic: &topics[raw.topic].name, block };
+                intakes[*intake].take(plan, (epoch, now), *number, arrived, batch);
             }
         })?;
         if read > 0 {
@@ -244,8 +273,10 @@ impl TopicReader {
     }
 
     fn close(&mut self, epoch: Epoch, now: Micros) -> Next {
+        self.lively = self.open.records > 0;
+        self.look_at = if self.lively && !self.found_more { self.ticks.next(now).min(now + LOOK_AGAIN) } else { 0 };
         self.finish_epoch(epoch, now);
-        self.opened = now;
+        (self.opened, self.found_more) = (now, false);
         Next::Epoch((now as Epoch).max(epoch + 1))
     }
 
@@ -328,41 +359,14 @@ impl TopicReader {
     }
 }
 
+fn micros(time: Micros) -> Duration {
+    Duration::from_micros(time.max(1) as u64)
+}
+
 fn is_table(topic: &TopicInput) -> bool {
     topic.origins.iter().any(|(origin, _)| matches!(origin, Origin::Table(_)))
 }
 
 fn opened(topic: &TopicInput, partition: i32) -> Vec<Report> {
     topic.origins.iter().map(|(origin, number)| Report::Opened(*origin, *number, partition)).collect()
-}
-
-/// Bytes of the blocks into which records are copied.
-const BLOCK: usize = 256 << 10;
-
-/// Copies bytes into a block that many records share: an allocation for each would cost more than the copy. A block
-/// lives as long as the longest-lived record in it; records do not outlive their epoch by much.
-fn copy(bytes: &[u8], block: &mut BytesMut) -> Bytes {
-    if block.capacity() - block.len() < bytes.len() {
-        *block = BytesMut::with_capacity(BLOCK.max(bytes.len()));
-    }
-    block.extend_from_slice(bytes);
-    block.split().freeze()
-}
-
-/// Copies a borrowed record.
-fn record(raw: &RawRecord<'_>, topic: &Arc<str>, block: &mut BytesMut) -> Record {
-    let headers = raw.headers().map(|(name, value)| Header {
-        name: CompactString::from_utf8_lossy(name),
-        value: value.map(Bytes::copy_from_slice),
-    });
-    Record {
-        topic: topic.clone(),
-        partition: raw.partition,
-        offset: raw.offset,
-        timestamp: raw.timestamp,
-        key: raw.key.map(|key| copy(key, block)),
-        value: raw.value.map(|value| copy(value, block)),
-        headers: headers.collect(),
-        body: None,
-    }
 }

@@ -17,6 +17,7 @@ cases! {
     events_leave_in_event_order
     every_mistake_at_once
     fields_check_types
+    folded_where_it_is_decoded
     groups_of_several_expressions
     having_takes_rows_back
     headers_and_value_templates

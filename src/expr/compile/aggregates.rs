@@ -119,7 +119,8 @@ impl Compiler<'_, '_> {
     }
 
     fn expression(&self, part: Typed) -> Expr {
-        Expr { root: part.node, ty: part.ty, reads_now: self.reads_now, text: self.source.text.into() }
+        let Self { reads_now, reads_bytes, .. } = *self;
+        Expr { root: part.node, ty: part.ty, reads_now, reads_bytes, text: self.source.text.into() }
     }
 
     fn percentile(&mut self, p: Option<Typed>, at: &Range<usize>) -> Result<AggFunc, Typed> {

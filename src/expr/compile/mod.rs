@@ -17,7 +17,7 @@ use super::eval::Context;
 use super::node::{At, Cast, Const, Node};
 use super::parse::{Parsed, Source, parse};
 use super::scan::error;
-use super::{AggCall, Expr, Name, Names, Place, Row, Type, cast, compare, text, types};
+use super::{AggCall, Expr, Name, Names, Place, Pseudo, Row, Type, cast, compare, text, types};
 use crate::error::TextError;
 use crate::event::{Record, Value};
 
@@ -47,18 +47,21 @@ struct Compiler<'c, 't> {
     scope: Scope<'c>,
     errors: Vec<TextError>,
     reads_now: bool,
+    reads_bytes: bool,
     depth: usize,
 }
 
 /// Compiles an expression whose names and aggregates mean what `scope` says.
 pub(super) fn compile(text: &str, scope: Scope<'_>) -> Result<Expr, Vec<TextError>> {
     let Parsed { tree, names, source } = parse(text).map_err(|e| vec![e])?;
-    let mut compiler = Compiler { source, names, scope, errors: Vec::new(), reads_now: false, depth: 0 };
+    let mut compiler =
+        Compiler { source, names, scope, errors: Vec::new(), reads_now: false, reads_bytes: false, depth: 0 };
     let root = compiler.tree(&tree);
     if !compiler.errors.is_empty() {
         return Err(compiler.errors);
     }
-    Ok(Expr { root: root.node, ty: root.ty, reads_now: compiler.reads_now, text: Arc::from(text) })
+    let Compiler { reads_now, reads_bytes, .. } = compiler;
+    Ok(Expr { root: root.node, ty: root.ty, reads_now, reads_bytes, text: Arc::from(text) })
 }
 
 impl Typed {
@@ -197,7 +200,10 @@ impl Compiler<'_, '_> {
                 let node = match place {
                     Place::Slot(slot) => Node::Slot(slot),
                     Place::Below(slot, path) => Node::Below(Box::new((slot, path))),
-                    Place::Pseudo(pseudo) => Node::Pseudo(Box::new(pseudo)),
+                    Place::Pseudo(pseudo) => {
+                        self.reads_bytes |= matches!(pseudo, Pseudo::Key | Pseudo::Value | Pseudo::Header(_));
+                        Node::Pseudo(Box::new(pseudo))
+                    }
                 };
                 Typed { node, ty, at, literal: false }
             }

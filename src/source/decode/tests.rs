@@ -35,7 +35,7 @@ impl Test {
     }
 
     fn decode(&mut self, record: &mut Record) -> Result<Option<Micros>, Rejection> {
-        self.decoder.decode(&self.plan.sources[0].decode, record, NOW, &mut self.slots)
+        self.decoder.decode_record(&self.plan.sources[0].decode, record, NOW, &mut self.slots)
     }
 
     fn value(&mut self, value: &str) -> Result<Option<Micros>, Rejection> {

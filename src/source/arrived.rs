@@ -1,0 +1,43 @@
+//! A record of a topic, on its way in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+
+use super::intake::Arriving;
+use super::kafka::RawRecord;
+use crate::event::block::Block;
+use crate::event::{Header, Record};
+
+/// A record that lies with the client until something of it is kept.
+pub struct Arrived<'a> {
+    pub raw: RawRecord<'a>,
+    pub topic: &'a Arc<str>,
+    pub block: &'a mut Block,
+}
+
+impl Arriving for Arrived<'_> {
+    fn place(&self, to: &mut Record) {
+        if !Arc::ptr_eq(&to.topic, self.topic) {
+            to.topic = self.topic.clone();
+        }
+        (to.partition, to.offset, to.timestamp) = (self.raw.partition, self.raw.offset, self.raw.timestamp);
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.raw.value
+    }
+
+    fn keep(&mut self) -> Record {
+        let headers = self.raw.headers().map(|(name, value)| Header {
+            name: CompactString::from_utf8_lossy(name),
+            value: value.map(Bytes::copy_from_slice),
+        });
+        let mut record = Record { headers: headers.collect(), ..Record::default() };
+        record.key = self.raw.key.map(|key| self.block.copy(key));
+        record.value = self.raw.value.map(|value| self.block.copy(value));
+        self.place(&mut record);
+        record
+    }
+}
