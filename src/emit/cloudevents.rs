@@ -26,7 +26,7 @@ const STANDARD_MEMBERS: [&str; 9] =
 
 enum Data {
     None,
-    Json(Vec<u8>),
+    Json(Bytes),
     Text(String),
     Binary(Bytes),
 }
@@ -90,9 +90,9 @@ fn data(content: Content, media: Option<&str>) -> Data {
     match content {
         Content::Value(Value::Null) | Content::Raw(None) => Data::None,
         Content::Value(Value::Text(text)) if !is_json => Data::Text(text.into()),
-        Content::Value(value) => Data::Json(json_text(&value)),
+        Content::Value(value) => Data::Json(json_text(&value).into()),
         Content::Json(bytes) => Data::Json(bytes),
-        Content::Raw(Some(bytes)) if is_json && json::parse(&bytes, usize::MAX).is_ok() => Data::Json(bytes.to_vec()),
+        Content::Raw(Some(bytes)) if is_json && json::parse(&bytes, usize::MAX).is_ok() => Data::Json(bytes),
         Content::Raw(Some(bytes)) => match std::str::from_utf8(&bytes) {
             Ok(text) => Data::Text(text.to_owned()),
             Err(_) => Data::Binary(bytes),
@@ -189,7 +189,7 @@ fn binary(attributes: &[(&str, String)], extensions: &[(String, String)], data: 
     }
     let value = match data {
         Data::None => None,
-        Data::Json(bytes) => Some(bytes.into()),
+        Data::Json(bytes) => Some(bytes),
         Data::Text(text) => Some(text.into()),
         Data::Binary(bytes) => Some(bytes),
     };

@@ -38,10 +38,15 @@ struct Scratch {
 }
 
 impl Scratch {
-    /// What `write` appends; `None` where that says false.
-    fn copy<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>) -> Result<Option<Bytes>, E> {
+    /// To write to, empty.
+    fn clear(&mut self) -> &mut Vec<u8> {
         self.text.clear();
-        Ok(write(&mut self.text)?.then(|| self.block.copy(&self.text)))
+        &mut self.text
+    }
+
+    /// What was written.
+    fn copy(&mut self) -> Bytes {
+        self.block.copy(&self.text)
     }
 }
 
@@ -52,7 +57,7 @@ pub type Changed = SmallVec<[Outgoing; 1]>;
 pub(super) enum Content {
     Value(Value),
     /// JSON text.
-    Json(Vec<u8>),
+    Json(Bytes),
     /// The input's value as it came.
     Raw(Option<Bytes>),
 }
@@ -135,7 +140,7 @@ impl Encoder {
         let computed = output.key.as_ref().map(|key| values(key, row)).transpose()?;
         let Some(values) = computed.as_deref().or(row_key.map(|key| &**key)) else { return Ok(None) };
         let mut scratch = self.scratch.borrow_mut();
-        let key = scratch.copy(|to| Ok(key::write(&output.key_names, values, to)))?;
+        let key = key::write(&output.key_names, values, scratch.clear()).then(|| scratch.copy());
         // A collection has a row whose key is NULL, too.
         Ok(key.or_else(|| row_key.is_some().then(|| Bytes::from_static(b"null"))))
     }
@@ -174,17 +179,10 @@ impl Encoder {
     fn value(&self, event: &Event, row: Row<'_>) -> Result<(Vec<Header>, Option<Bytes>), Rejection> {
         match &self.of().format {
             OutputFormat::Json => {
-                let value = match &self.of().value {
-                    OutputValue::One(expr) if expr.place() == Some(Named::Pseudo(Pseudo::Value)) => {
-                        event.record.value.clone()
-                    }
-                    OutputValue::Whole if self.bodies.are_payloads(event.layout) => {
-                        Some(event.record.body().cloned().unwrap_or_else(|| Bytes::from_static(b"{}")))
-                    }
-                    value => {
-                        let write = |to: &mut Vec<u8>| self.write(value, event, row, to).map(|()| true);
-                        self.scratch.borrow_mut().copy(write)?
-                    }
+                let value = match self.content(&self.of().value, event, row)? {
+                    Content::Raw(bytes) => bytes,
+                    Content::Json(bytes) => Some(bytes),
+                    Content::Value(value) => Some(json_text(&value).into()),
                 };
                 // A null value would be a tombstone, which only a deleted row writes.
                 Ok((Vec::new(), Some(value.unwrap_or_else(|| Bytes::from_static(b"null")))))
@@ -205,10 +203,13 @@ impl Encoder {
                 Ok(Content::Raw(event.record.value.clone()))
             }
             OutputValue::One(expr) => Ok(Content::Value(expr.eval(row).map_err(failed)?)),
+            OutputValue::Whole if self.bodies.are_payloads(event.layout) => {
+                Ok(Content::Json(event.record.body().cloned().unwrap_or_else(|| Bytes::from_static(b"{}"))))
+            }
             OutputValue::Whole | OutputValue::Object(_) => {
-                let mut to = Vec::new();
-                self.write(value, event, row, &mut to)?;
-                Ok(Content::Json(to))
+                let mut scratch = self.scratch.borrow_mut();
+                self.write(value, event, row, scratch.clear())?;
+                Ok(Content::Json(scratch.copy()))
             }
         }
     }

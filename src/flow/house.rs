@@ -131,28 +131,29 @@ impl House {
         self.topics(origin).iter().position(|name| **name == *topic).unwrap_or(0) as u32
     }
 
+    /// The step that reads a stream, if nothing else does.
+    fn only_reader(&self, stream: StreamId) -> Option<usize> {
+        let mut readers = (0..self.plan.steps.len()).filter(|step| self.plan.steps[*step].inputs.contains(&stream));
+        let (Some(only), None) = (readers.next(), readers.next()) else { return None };
+        let read_elsewhere = self.plan.outputs.iter().any(|output| output.from.contains(&stream));
+        (!read_elsewhere && self.plan.steps[only].inputs == [stream]).then_some(only)
+    }
+
     /// The one step that reads this source, if it can run where the source is decoded.
     pub fn prefix(&self, source: usize) -> Option<usize> {
-        let id = StreamId::Source(source);
-        let mut readers = (0..self.plan.steps.len()).filter(|step| self.plan.steps[*step].inputs.contains(&id));
-        let (Some(only), None) = (readers.next(), readers.next()) else { return None };
+        let only = self.only_reader(StreamId::Source(source))?;
         let step = &self.plan.steps[only];
-        let read_elsewhere = self.plan.outputs.iter().any(|output| output.from.contains(&id));
-        let plain = step.inputs == [id] && !step.needs_clock && !step.changing;
         let shapes = Program::new(step).is_some_and(|program| program.is_plain());
-        (plain && shapes && !read_elsewhere).then_some(only)
+        (shapes && !step.needs_clock && !step.changing).then_some(only)
     }
 
     /// The aggregate that can fold a source's events where they are decoded: it alone reads them, or what the
     /// source's prefix makes of them, and they have their time by then.
     pub fn fold(&self, source: usize) -> Option<usize> {
-        let stream = self.prefix(source).map_or(StreamId::Source(source), StreamId::Step);
-        let mut readers = (0..self.plan.steps.len()).filter(|step| self.plan.steps[*step].inputs.contains(&stream));
-        let (Some(only), None) = (readers.next(), readers.next()) else { return None };
+        let only = self.only_reader(self.prefix(source).map_or(StreamId::Source(source), StreamId::Step))?;
         let step = &self.plan.steps[only];
-        let read_elsewhere = self.plan.outputs.iter().any(|output| output.from.contains(&stream));
-        let folds = matches!(step.kind, StepKind::Aggregate(_)) && step.inputs == [stream] && !step.needs_clock;
-        (folds && !read_elsewhere && !self.is_untimed(source)).then_some(only)
+        let folds = matches!(step.kind, StepKind::Aggregate(_)) && !step.needs_clock;
+        (folds && !self.is_untimed(source)).then_some(only)
     }
 
     /// Do the source's events get their time only when their epoch ends? Lines of files may have none of their own.

@@ -18,11 +18,8 @@ pub struct Arrived<'a> {
 }
 
 impl Arriving for Arrived<'_> {
-    fn place(&self, to: &mut Record) {
-        if !Arc::ptr_eq(&to.topic, self.topic) {
-            to.topic = self.topic.clone();
-        }
-        (to.partition, to.offset, to.timestamp) = (self.raw.partition, self.raw.offset, self.raw.timestamp);
+    fn place(&self) -> (&Arc<str>, i32, i64, Option<i64>) {
+        (self.topic, self.raw.partition, self.raw.offset, self.raw.timestamp)
     }
 
     fn value(&self) -> Option<&[u8]> {
@@ -37,7 +34,7 @@ impl Arriving for Arrived<'_> {
         let mut record = Record { headers: headers.collect(), ..Record::default() };
         record.key = self.raw.key.map(|key| self.block.copy(key));
         record.value = self.raw.value.map(|value| self.block.copy(value));
-        self.place(&mut record);
+        self.place_in(&mut record);
         record
     }
 }

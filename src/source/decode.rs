@@ -50,19 +50,31 @@ impl Decoder {
         now: Micros,
         slots: &mut [Value],
     ) -> Result<Option<Micros>, Rejection> {
+        self.check_size(record.value.as_deref())?;
         if self.format == Format::CloudEvents {
-            self.check_size(record.value.as_deref())?;
             record.body = cloudevents::body(record, self.limits.depth, &self.attributes)?;
         }
-        self.decode(decode, record, record.body().map(|body| &**body), now, slots)
+        self.read(decode, record, record.body().map(|body| &**body), now, slots)
     }
 
-    /// Reads a record's body into `slots` and finds its time; `None` if it has none. A null one is rejected (for a
+    /// Reads a record's value into `slots` and finds its time; `None` if it has none. A null value is rejected (for a
     /// table it deletes, which is the caller's to see), unless it is a CloudEvent without data.
     ///
-    /// `decode` is the one that this decoder was made of, `now` the wall clock. Of `record` no bytes are looked at,
-    /// unless [`Decoder::needs_record`].
+    /// `decode` is the one that this decoder was made of, `now` the wall clock. Of `record` no bytes are looked at:
+    /// not for those that [`Decoder::needs_record`].
     pub fn decode(
+        &self,
+        decode: &Decode,
+        record: &Record,
+        value: Option<&[u8]>,
+        now: Micros,
+        slots: &mut [Value],
+    ) -> Result<Option<Micros>, Rejection> {
+        self.check_size(value)?;
+        self.read(decode, record, value, now, slots)
+    }
+
+    fn read(
         &self,
         decode: &Decode,
         record: &Record,
@@ -70,9 +82,6 @@ impl Decoder {
         now: Micros,
         slots: &mut [Value],
     ) -> Result<Option<Micros>, Rejection> {
-        if self.format != Format::CloudEvents {
-            self.check_size(body)?;
-        }
         let body = body.ok_or_else(|| Rejection::new(Reason::DecodeError, "the value is null"))?;
         self.reader.read(body, slots).map_err(|error| not_json(&error))?;
         self.fields.iter().try_for_each(|field| field.check(slots))?;

@@ -38,20 +38,26 @@ impl Batch {
 
 /// A record whose bytes still belong to whoever read it.
 pub trait Arriving {
-    /// Writes where it stood: topic, partition, offset, timestamp.
-    fn place(&self, to: &mut Record);
+    /// Where it stood: topic, partition, offset, timestamp.
+    fn place(&self) -> (&Arc<str>, i32, i64, Option<i64>);
     fn value(&self) -> Option<&[u8]>;
     /// All of it. Called once, and last.
     fn keep(&mut self) -> Record;
+
+    /// Writes where it stood.
+    fn place_in(&self, to: &mut Record) {
+        let (topic, partition, offset, timestamp) = self.place();
+        if !Arc::ptr_eq(&to.topic, topic) {
+            to.topic = topic.clone();
+        }
+        (to.partition, to.offset, to.timestamp) = (partition, offset, timestamp);
+    }
 }
 
 /// A whole record is one that has been kept already.
 impl Arriving for Record {
-    fn place(&self, to: &mut Record) {
-        if !Arc::ptr_eq(&to.topic, &self.topic) {
-            to.topic = self.topic.clone();
-        }
-        (to.partition, to.offset, to.timestamp) = (self.partition, self.offset, self.timestamp);
+    fn place(&self) -> (&Arc<str>, i32, i64, Option<i64>) {
+        (&self.topic, self.partition, self.offset, self.timestamp)
     }
 
     fn value(&self) -> Option<&[u8]> {
@@ -232,7 +238,7 @@ impl Intake {
         let decoded = match &mut whole {
             Some(record) => self.decoder.decode_record(decode, record, now, &mut slots),
             None => {
-                record.place(&mut self.place);
+                record.place_in(&mut self.place);
                 self.decoder.decode(decode, &self.place, record.value(), now, &mut slots)
             }
         };

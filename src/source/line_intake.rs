@@ -39,11 +39,8 @@ impl Line<'_> {
 }
 
 impl Arriving for Line<'_> {
-    fn place(&self, to: &mut Record) {
-        if !Arc::ptr_eq(&to.topic, &self.file.topic) {
-            to.topic = self.file.topic.clone();
-        }
-        (to.partition, to.offset) = (self.file.partition, self.number);
+    fn place(&self) -> (&Arc<str>, i32, i64, Option<i64>) {
+        (&self.file.topic, self.file.partition, self.number, None)
     }
 
     fn value(&self) -> Option<&[u8]> {
@@ -52,7 +49,7 @@ impl Arriving for Line<'_> {
 
     fn keep(&mut self) -> Record {
         let mut record = Record { value: Some(self.bytes.slice(self.range.clone())), ..Record::default() };
-        self.place(&mut record);
+        self.place_in(&mut record);
         record
     }
 }
@@ -81,7 +78,7 @@ impl LineIntake {
                 continue;
             }
             let mut place = Record::default();
-            line.place(&mut place);
+            line.place_in(&mut place);
             match lines::parse(&lines.bytes.slice(line.range.clone()), &place) {
                 Ok(record) => intake.take(plan, (epoch, 0), 0, record, batch),
                 Err(message) => {

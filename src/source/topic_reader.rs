@@ -218,11 +218,16 @@ impl TopicReader {
             let waiting = self.is_waiting(now);
             self.links.armed.store(waiting, Ordering::SeqCst);
             if !waiting {
-                until = until.min(self.ticks.next(now)).min(now + LOOK_AGAIN);
+                until = until.min(self.next_look(now));
                 self.look_at = until;
             }
         }
         micros(until - now)
+    }
+
+    /// When a look is due that nothing asks for.
+    fn next_look(&self, now: Micros) -> Micros {
+        self.ticks.next(now).min(now + LOOK_AGAIN)
     }
 
     /// Is a record that arrives worth a look at once? Where the epoch before this one had some, so will this one: then
@@ -274,7 +279,7 @@ impl TopicReader {
 
     fn close(&mut self, epoch: Epoch, now: Micros) -> Next {
         self.lively = self.open.records > 0;
-        self.look_at = if self.lively && !self.found_more { self.ticks.next(now).min(now + LOOK_AGAIN) } else { 0 };
+        self.look_at = if self.lively && !self.found_more { self.next_look(now) } else { 0 };
         self.finish_epoch(epoch, now);
         (self.opened, self.found_more) = (now, false);
         Next::Epoch((now as Epoch).max(epoch + 1))

@@ -45,6 +45,8 @@ fn killed_twenty_times_at_random_it_loses_nothing() {
         enough.store(true, Ordering::Relaxed);
         load.join().expect("the load was produced")
     });
+    let before = scene.committed("orders", 4).iter().sum::<i64>();
+    assert!(before > 0, "the job never got as far as to commit: the kills tell nothing");
     let job = scene.start(&[]);
     wait_until(SOON, "all is committed", || scene.committed("orders", 4).iter().sum::<i64>() == produced as i64);
     terminate(job);
