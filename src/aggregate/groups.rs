@@ -8,9 +8,10 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
+use smallvec::smallvec;
 
 use crate::event::key::sort_by_key;
-use crate::event::{Change, Event, Key, Micros, Value};
+use crate::event::{Change, Event, Key, Micros, Position, Value};
 use crate::plan::Aggregate;
 
 use super::fold::Partial;
@@ -174,14 +175,14 @@ impl Groups {
             let mut groups: Vec<Group> = members.into_iter().map(|at| self.remove(at)).collect();
             sort_by_key(&mut groups, |group| &group.key);
             for mut group in groups {
-                results.failures.elements += beyond(aggregate, &mut group);
-                let rows = &mut self.rows;
-                let failures = &mut results.failures;
-                let measures = rows.measures(aggregate, &group.key, start, &group.states, closing.now, failures);
-                let time = window::end(start, width).saturating_sub(1);
-                results
-                    .events
-                    .extend(measures.map(|measures| rows.event(aggregate, &group.key, start, &measures, time)));
+                results.failures.elements += group.take_beyond(aggregate).0;
+                let (rows, failures) = (&mut self.rows, &mut results.failures);
+                if rows.measure(aggregate, &group.key, start, &group.states, closing.now, failures) {
+                    let time = window::end(start, width).saturating_sub(1);
+                    let event = rows.event(aggregate, &group.key, start, rows.measures(), time);
+                    let position = smallvec![Position::Key(group.key)];
+                    results.events.push(Event { position, ..event });
+                }
             }
             debug_assert!(results.events[first..].is_sorted_by(|a, b| a.position <= b.position));
         }
@@ -196,35 +197,49 @@ impl Groups {
                 Change { key: group.key.clone(), time: closing.greatest, before: Some(before), after: None }
             }));
         }
-        results.changes.reserve(self.touched.len());
-        for at in std::mem::take(&mut self.touched) {
+        let any_expired = !results.changes.is_empty();
+        // A group that has expired in the epoch that reached it is gone already.
+        let live = |at: u32| self.slab[at as usize].as_ref().filter(|group| group.touched);
+        let keyed = |at: u32| live(at).map(|group| (&*group.key, at));
+        let mut touched: Vec<(&[Value], u32)> = self.touched.drain(..).filter_map(keyed).collect();
+        sort_by_key(&mut touched, |(key, _)| key);
+        let touched: Vec<u32> = touched.into_iter().map(|(_, at)| at).collect();
+        results.changes.reserve(touched.len());
+        for at in touched {
             results.changes.extend(self.refresh(aggregate, at, closing, &mut results.failures));
         }
-        sort_by_key(&mut results.changes, |change| &change.key);
+        if any_expired {
+            sort_by_key(&mut results.changes, |change| &change.key);
+        }
     }
 
     /// What an epoch changed about a group's row.
     fn refresh(&mut self, aggregate: &Aggregate, at: u32, closing: Closing, failures: &mut Failures) -> Option<Change> {
-        // A group that has expired in the epoch that reached it is gone already.
-        let group = self.slab[at as usize].as_mut().filter(|group| group.touched)?;
+        let Self { slab, rows, bytes, .. } = self;
+        let group = slab[at as usize].as_mut()?;
         group.touched = false;
-        let bytes = group.state_bytes();
-        failures.elements += beyond(aggregate, group);
-        self.bytes = self.bytes + group.state_bytes() - bytes;
-        let after = self.rows.measures(aggregate, &group.key, 0, &group.states, closing.now, failures);
-        if let (Some((_, before)), Some(after)) = (&group.published, &after)
-            && before.iter().zip(after).all(|(before, after)| before.identical(after))
-        {
+        let (beyond, freed) = group.take_beyond(aggregate);
+        failures.elements += beyond;
+        *bytes -= freed;
+        let has_row = rows.measure(aggregate, &group.key, 0, &group.states, closing.now, failures);
+        let published = group.published.as_ref();
+        let had = published.filter(|_| has_row).map(|(_, had)| had.iter().zip(rows.measures()));
+        if had.is_some_and(|mut pairs| pairs.all(|(before, after)| before.identical(after))) {
             return None;
         }
-        let after = after.map(|measures| (closing.greatest, measures));
-        self.bytes += published_bytes(after.as_ref());
-        self.bytes -= published_bytes(group.published.as_ref());
-        let before = std::mem::replace(&mut group.published, after);
-        let event = |row: &(Micros, Box<[Value]>)| self.rows.event(aggregate, &group.key, 0, &row.1, row.0);
-        let after = group.published.as_ref().map(event);
         // Rows that are replaced are read by steps only; an output wants those that go.
-        let before = before.as_ref().filter(|_| self.with_before || after.is_none()).map(event);
+        let before = published.filter(|_| self.with_before || !has_row);
+        let before = before.map(|(time, measures)| rows.event(aggregate, &group.key, 0, measures, *time));
+        let after = has_row.then(|| rows.event(aggregate, &group.key, 0, rows.measures(), closing.greatest));
+        *bytes -= published_bytes(published);
+        match &mut group.published {
+            Some((time, own)) if has_row => {
+                *time = closing.greatest;
+                own.clone_from_slice(rows.measures());
+            }
+            own => *own = has_row.then(|| (closing.greatest, rows.measures().into())),
+        }
+        *bytes += published_bytes(group.published.as_ref());
         let change = Change { key: group.key.clone(), time: closing.greatest, before, after };
         (change.before.is_some() || change.after.is_some()).then_some(change)
     }
@@ -271,12 +286,21 @@ impl Group {
     fn state_bytes(&self) -> usize {
         self.states.iter().map(|state| size_of::<State>() + state.bytes()).sum()
     }
+
+    /// As [`State::take_beyond`], of all states; and how many bytes that set free.
+    fn take_beyond(&mut self, aggregate: &Aggregate) -> (u64, usize) {
+        let (mut beyond, mut freed) = (0, 0);
+        for (call, state) in aggregate.calls.iter().zip(&mut self.states) {
+            if let State::Array(_) = state {
+                let bytes = state.bytes();
+                beyond += state.take_beyond(&call.func);
+                freed += bytes - state.bytes();
+            }
+        }
+        (beyond, freed)
+    }
 }
 
 fn published_bytes(published: Option<&(Micros, Box<[Value]>)>) -> usize {
     published.map_or(0, |(_, measures)| measures.iter().map(Value::bytes).sum())
-}
-
-fn beyond(aggregate: &Aggregate, group: &mut Group) -> u64 {
-    aggregate.calls.iter().zip(&mut group.states).map(|(call, state)| state.take_beyond(&call.func)).sum()
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use smallvec::smallvec;
-
-use crate::event::{Event, Key, Micros, Position, Record, Value};
+use crate::event::{Event, Micros, Record, Value};
 use crate::expr::Row;
 use crate::plan::Aggregate;
 
@@ -29,17 +27,18 @@ pub struct Rows {
     width: usize,
     /// A row comes from no record of its own.
     record: Arc<Record>,
-    /// What measures are evaluated on.
+    /// What measures are evaluated on, and from `first` on they themselves.
     outer: Vec<Value>,
+    first: usize,
 }
 
 impl Rows {
     pub fn new(width: usize) -> Self {
-        Self { width, record: Arc::default(), outer: Vec::new() }
+        Self { width, record: Arc::default(), outer: Vec::new(), first: 0 }
     }
 
-    /// The measures of a group; `None` if `having` keeps it out.
-    pub fn measures(
+    /// Computes the measures of a group; false if `having` keeps it out.
+    pub fn measure(
         &mut self,
         aggregate: &Aggregate,
         key: &[Value],
@@ -47,7 +46,7 @@ impl Rows {
         states: &[State],
         now: Micros,
         failures: &mut Failures,
-    ) -> Option<Box<[Value]>> {
+    ) -> bool {
         self.outer.clear();
         for (call, state) in aggregate.calls.iter().zip(states) {
             let result = state.result(&call.func).inspect_err(|_| failures.measures += 1);
@@ -58,18 +57,20 @@ impl Rows {
             self.outer.push(Value::Timestamp(window));
             self.outer.push(Value::Timestamp(window::end(window, width)));
         }
-        let first = self.outer.len();
+        self.first = self.outer.len();
         for measure in &aggregate.measures {
             let value = measure.eval(self.row(now)).inspect_err(|_| failures.measures += 1);
             self.outer.push(value.unwrap_or(Value::Null));
         }
-        if let Some(having) = &aggregate.having {
+        aggregate.having.as_ref().is_none_or(|having| {
             let holds = having.is_true(self.row(now)).inspect_err(|_| failures.having += 1);
-            if !holds.unwrap_or(false) {
-                return None;
-            }
-        }
-        Some(self.outer[first..].into())
+            holds.unwrap_or(false)
+        })
+    }
+
+    /// What was computed last.
+    pub fn measures(&self) -> &[Value] {
+        &self.outer[self.first..]
     }
 
     fn row(&self, now: Micros) -> Row<'_> {
@@ -77,7 +78,14 @@ impl Rows {
     }
 
     /// The row as an event.
-    pub fn event(&self, aggregate: &Aggregate, key: &Key, window: Micros, measures: &[Value], time: Micros) -> Event {
+    pub fn event(
+        &self,
+        aggregate: &Aggregate,
+        key: &[Value],
+        window: Micros,
+        measures: &[Value],
+        time: Micros,
+    ) -> Event {
         let bounds = aggregate.window.map(|width| [window, window::end(window, width)].map(Value::Timestamp));
         let values = key.iter().chain(measures).chain(bounds.iter().flatten());
         let mut slots = Vec::with_capacity(self.width);
@@ -93,6 +101,6 @@ impl Rows {
         }
         slots.resize(self.width, Value::Null);
         let slots = slots.into_boxed_slice();
-        Event { time, layout: 0, position: smallvec![Position::Key(key.clone())], record: self.record.clone(), slots }
+        Event { time, record: self.record.clone(), slots, ..Event::default() }
     }
 }

@@ -3,7 +3,7 @@
 //! Pure bookkeeping: what is to be sent, what is on its way, what a refusal means. Sinks do the sending.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::epoch::Epoch;
 use crate::error::{Reason, Rejected, Rejection, RunError, Stage};
-use crate::event::{Event, Key, Micros, OutRecord, Position, Record, Value};
+use crate::event::{Key, Micros, OutRecord, Position, Record, Value};
 use crate::plan::Direction;
 
 /// A record on its way out.
@@ -31,53 +31,44 @@ pub struct Outgoing {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Place {
     /// Values of `order`.
-    pub by: SmallVec<[Value; 0]>,
-    pub time: Micros,
-    pub topic: Arc<str>,
-    pub partition: i32,
-    pub offset: i64,
-    pub position: SmallVec<[Position; 1]>,
+    pub by: Box<[Value]>,
+    pub within: Within,
 }
 
-impl Place {
-    pub fn of(event: &Event, by: SmallVec<[Value; 0]>) -> Self {
-        let record = &event.record;
-        Self {
-            by,
-            time: event.time,
-            topic: record.topic.clone(),
-            partition: record.partition,
-            offset: record.offset,
-            position: event.position.iter().cloned().collect(),
-        }
-    }
+/// What decides among records whose `order` is the same, after the record that they were made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Within {
+    /// An event of that time, at that position among those of its record.
+    Event(Micros, SmallVec<[Position; 0]>),
+    /// A collection's row: its key alone decides.
+    Row(Key),
+}
 
-    /// The place of a collection's row: ties go by its key.
-    pub fn of_row(event: &Event, key: &Key, by: SmallVec<[Value; 0]>) -> Self {
-        let position = SmallVec::from_elem(Position::Key(key.clone()), 1);
-        Self { by, time: 0, topic: event.record.topic.clone(), partition: 0, offset: 0, position }
-    }
-
-    fn event_order(&self, other: &Self) -> Ordering {
-        self.time
-            .cmp(&other.time)
-            .then_with(|| {
-                if Arc::ptr_eq(&self.topic, &other.topic) { Ordering::Equal } else { self.topic.cmp(&other.topic) }
-            })
-            .then_with(|| (self.partition, self.offset).cmp(&(other.partition, other.offset)))
-            .then_with(|| self.position.cmp(&other.position))
-    }
-
+impl Outgoing {
     /// The order within an epoch: the output's `order` (NULL is the greatest, as in PostgreSQL), then event order.
     fn cmp(&self, other: &Self, directions: &[Direction]) -> Ordering {
-        for ((a, b), direction) in self.by.iter().zip(&other.by).zip(directions) {
+        for ((a, b), direction) in self.place.by.iter().zip(&other.place.by).zip(directions) {
             let order = (a.is_null().cmp(&b.is_null())).then_with(|| a.cmp(b));
             let order = if *direction == Direction::Descending { order.reverse() } else { order };
             if order.is_ne() {
                 return order;
             }
         }
-        self.event_order(other)
+        let topics = || {
+            let [a, b] = [self, other].map(|item| &item.origin.topic);
+            if Arc::ptr_eq(a, b) { Ordering::Equal } else { a.cmp(b) }
+        };
+        match (&self.place.within, &other.place.within) {
+            (Within::Row(a), Within::Row(b)) => a.cmp(b),
+            (Within::Event(a, a_position), Within::Event(b, b_position)) => {
+                let offset = |item: &Self| (item.origin.partition, item.origin.offset);
+                let by_record = a.cmp(b).then_with(topics).then_with(|| offset(self).cmp(&offset(other)));
+                by_record.then_with(|| a_position.cmp(b_position))
+            }
+            // All records of an output are of one kind.
+            (Within::Row(_), _) => Ordering::Less,
+            (_, Within::Row(_)) => Ordering::Greater,
+        }
     }
 }
 
@@ -88,7 +79,7 @@ pub trait Sink {
     /// All of an epoch has been handed over.
     fn flush(&mut self) -> Result<(), RunError>;
     /// What has come of records sent earlier.
-    fn poll(&mut self, done: &mut Vec<(u64, Outcome)>) -> Result<(), RunError>;
+    fn poll(&mut self, done: &mut impl FnMut(u64, Outcome)) -> Result<(), RunError>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,17 +106,21 @@ pub struct Deliverer<S, L, C> {
     letters: L,
     /// Per output: its name and the directions of its `order`.
     outputs: Vec<(Arc<str>, Vec<Direction>)>,
-    epochs: BTreeMap<Epoch, Open<C>>,
-    /// By token; tokens are used again.
-    in_flight: Vec<Option<(Epoch, Outgoing)>>,
-    free: Vec<u64>,
-    outcomes: Vec<(u64, Outcome)>,
+    /// The oldest first.
+    epochs: Vec<Open<C>>,
+    /// Of the epoch that comes next.
+    serial: u32,
 }
 
 struct Open<C> {
+    epoch: Epoch,
+    /// The upper half of its records' tokens; the lower one is their place among `items`.
+    serial: u32,
     /// What holds the epoch open while its records are under way.
     hold: C,
-    queue: VecDeque<Outgoing>,
+    /// Kept until all of them are delivered: one that is refused goes to the dead letters, which are added here.
+    items: Vec<Outgoing>,
+    sent: usize,
     in_flight: usize,
     flushed: bool,
     tally: BTreeMap<u16, u64>,
@@ -140,34 +135,38 @@ pub struct Done<C> {
 
 impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
     pub fn new(sink: S, letters: L, outputs: Vec<(Arc<str>, Vec<Direction>)>) -> Self {
-        let (in_flight, free, outcomes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { sink, letters, outputs, epochs: BTreeMap::new(), in_flight, free, outcomes }
+        Self { sink, letters, outputs, epochs: Vec::new(), serial: 0 }
     }
 
-    /// Takes a complete epoch. `hold` is given back when all of it is delivered.
+    /// Takes a complete epoch, after all that precede it. `hold` is given back when all of it is delivered.
     pub fn enqueue(&mut self, epoch: Epoch, mut items: Vec<Outgoing>, hold: C) {
         let outputs = &self.outputs;
         let directions = |output: u16| outputs.get(output as usize).map_or(&[][..], |(_, order)| order);
-        items.sort_by(|a, b| a.output.cmp(&b.output).then_with(|| a.place.cmp(&b.place, directions(a.output))));
-        let open = Open { hold, queue: items.into(), in_flight: 0, flushed: false, tally: BTreeMap::new() };
-        self.epochs.insert(epoch, open);
+        items.sort_by(|a, b| a.output.cmp(&b.output).then_with(|| a.cmp(b, directions(a.output))));
+        let of_one = items.chunk_by(|a, b| a.output == b.output);
+        let tally = of_one.map(|items| (items[0].output, items.len() as u64)).collect();
+        let (serial, sent, in_flight, flushed) = (self.serial, 0, 0, false);
+        self.epochs.push(Open { epoch, serial, hold, items, sent, in_flight, flushed, tally });
+        self.serial = serial.wrapping_add(1);
     }
 
     /// Sends what there is room for, hears what was acknowledged, and gives back the epochs that are done.
     pub fn work(&mut self) -> Result<Vec<Done<C>>, RunError> {
         self.send()?;
-        self.sink.poll(&mut self.outcomes)?;
-        for (token, outcome) in std::mem::take(&mut self.outcomes) {
-            self.settle(token, outcome);
-        }
+        let Self { sink, letters, outputs, epochs, .. } = self;
+        sink.poll(&mut |token, outcome| {
+            let of_token = |open: &&mut Open<C>| u64::from(open.serial) == token >> 32;
+            if let Some(open) = epochs.iter_mut().find(of_token) {
+                open.settle(token as u32 as usize, outcome, letters, outputs);
+            }
+        })?;
         self.send()?;
-        let done = |open: &Open<C>| open.queue.is_empty() && open.in_flight == 0 && open.flushed;
-        let epochs: Vec<Epoch> = self.epochs.iter().filter(|(_, open)| done(open)).map(|(e, _)| *e).collect();
-        let finish = |epoch| {
-            let open = self.epochs.remove(&epoch)?;
-            Some(Done { epoch, hold: open.hold, tally: open.tally.into_iter().collect() })
+        let done = |open: &mut Open<C>| open.sent == open.items.len() && open.flushed && open.in_flight == 0;
+        let finish = |Open { epoch, hold, tally, .. }| {
+            let tally = tally.into_iter().filter(|(_, records)| *records > 0).collect();
+            Done { epoch, hold, tally }
         };
-        Ok(epochs.into_iter().filter_map(finish).collect())
+        Ok(self.epochs.extract_if(.., done).map(finish).collect())
     }
 
     pub fn is_idle(&self) -> bool {
@@ -175,17 +174,12 @@ impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
     }
 
     fn send(&mut self) -> Result<(), RunError> {
-        for (epoch, open) in &mut self.epochs {
-            while let Some(item) = open.queue.front() {
-                let token = self.free.last().copied().unwrap_or(self.in_flight.len() as u64);
-                if !self.sink.send(token, item)? {
+        for open in &mut self.epochs {
+            while let Some(item) = open.items.get(open.sent) {
+                if !self.sink.send(u64::from(open.serial) << 32 | open.sent as u64, item)? {
                     return Ok(());
                 }
-                let sent = open.queue.pop_front().map(|item| (*epoch, item));
-                match self.free.pop() {
-                    Some(token) => self.in_flight[token as usize] = sent,
-                    None => self.in_flight.push(sent),
-                }
+                open.sent += 1;
                 open.in_flight += 1;
             }
             if !std::mem::replace(&mut open.flushed, true) {
@@ -194,22 +188,27 @@ impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
         }
         Ok(())
     }
+}
 
-    fn settle(&mut self, token: u64, outcome: Outcome) {
-        let Some((epoch, item)) = self.in_flight.get_mut(token as usize).and_then(Option::take) else { return };
-        self.free.push(token);
-        let Some(open) = self.epochs.get_mut(&epoch) else { return };
-        open.in_flight -= 1;
-        match outcome {
-            Outcome::Delivered => *open.tally.entry(item.output).or_default() += 1,
-            Outcome::TooLarge(limit) => {
-                let instead = match self.outputs.get(item.output as usize) {
-                    Some((name, _)) => self.letters.letter(&too_large(&item, name, &limit)),
-                    None => self.letters.stripped(&item),
-                };
-                open.queue.push_back(instead);
-                open.flushed = false;
-            }
+impl<C> Open<C> {
+    fn settle(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        letters: &impl Letters,
+        outputs: &[(Arc<str>, Vec<Direction>)],
+    ) {
+        self.in_flight -= 1;
+        if let Outcome::TooLarge(limit) = outcome {
+            let item = &self.items[index];
+            let instead = match outputs.get(item.output as usize) {
+                Some((name, _)) => letters.letter(&too_large(item, name, &limit)),
+                None => letters.stripped(item),
+            };
+            *self.tally.entry(item.output).or_default() -= 1;
+            *self.tally.entry(instead.output).or_default() += 1;
+            self.items.push(instead);
+            self.flushed = false;
         }
     }
 }
@@ -228,3 +227,6 @@ fn too_large(item: &Outgoing, output: &Arc<str>, limit: &str) -> Rejected {
     };
     rejection.at(Stage::Emit, output, &origin)
 }
+
+#[cfg(test)]
+mod tests;

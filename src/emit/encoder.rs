@@ -10,11 +10,11 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::cloudevents;
-use super::deliver::{Outgoing, Place};
+use super::deliver::{Outgoing, Place, Within};
 use super::key;
 use crate::error::{Reason, Rejection};
 use crate::event::block::Block;
-use crate::event::{Change, Event, Header, Key, Micros, OutRecord, Value, time};
+use crate::event::{Change, Event, Header, Key, Micros, OutRecord, Position, Record, Value, time};
 use crate::expr::{EvalError, Expr, Place as Named, Pseudo, Row};
 use crate::json::{self, Bodies};
 use crate::plan::{Output, OutputFormat, OutputValue, Plan};
@@ -50,8 +50,12 @@ impl Scratch {
     }
 }
 
-/// What a change gives: at most two records, as an output's key may be another one than the collection's.
-pub type Changed = SmallVec<[Outgoing; 1]>;
+/// A record that is encoded, and its values of `order`.
+struct Encoded {
+    partition: i32,
+    by: Box<[Value]>,
+    record: OutRecord,
+}
 
 /// What stands in a record's value.
 pub(super) enum Content {
@@ -86,32 +90,44 @@ impl Encoder {
     }
 
     /// The record of an event of an append stream; `None` where the output's condition does not hold.
-    pub fn event(&mut self, event: &Event, now: Micros) -> Result<Option<Outgoing>, Rejection> {
-        self.emitted(event, None, now)
+    pub fn event(&self, event: &mut Event, now: Micros) -> Result<Option<Outgoing>, Rejection> {
+        let encoded = self.encode(event, None, now)?;
+        let within = |event: &mut Event| Within::Event(event.time, std::mem::take(&mut event.position));
+        Ok(encoded.map(|encoded| self.outgoing(encoded, within(event), event.record.clone())))
     }
 
-    /// The records of a change. A row that fails counts as deleted: its tombstone goes out beside the rejection.
-    pub fn change(&mut self, change: &Change, now: Micros) -> (Changed, Option<Rejection>) {
-        let mut rejection = None;
-        let after = change.after.as_ref().and_then(|event| {
-            self.emitted(event, Some(&change.key), now).unwrap_or_else(|error| {
-                rejection = Some(error);
-                None
-            })
-        });
+    /// Adds the records of a change: at most two, as an output's key may be another one than the collection's. A row
+    /// that fails counts as deleted: its tombstone goes out beside the rejection.
+    pub fn change(&self, change: Change, now: Micros, to: &mut Vec<Outgoing>) -> Result<(), Rejection> {
+        let Change { key, time, before, after } = change;
+        let encoded = after.as_ref().map_or(Ok(None), |event| self.encode(event, Some(&key), now));
+        let (encoded, failed) = match encoded {
+            Ok(encoded) => (encoded, Ok(())),
+            Err(rejection) => (None, Err(rejection)),
+        };
         // What failed before was not there, so nothing is to be taken back.
-        let before = change.before.as_ref().filter(|_| after.is_none() || self.of().key.is_some());
-        let before = before.and_then(|event| self.emitted(event, Some(&change.key), now).ok().flatten());
-        let gone = before.filter(|gone| after.as_ref().is_none_or(|after| after.record.key != gone.record.key));
-        let tombstone = gone.map(|mut gone| {
+        let before = before.filter(|_| encoded.is_none() || self.of().key.is_some());
+        if let Some(event) = before
+            && let Ok(Some(mut gone)) = self.encode(&event, Some(&key), now)
+            && encoded.as_ref().is_none_or(|encoded| encoded.record.key != gone.record.key)
+        {
             (gone.record.value, gone.record.headers) = (None, Vec::new());
-            gone.record.timestamp = Some(change.time.div_euclid(time::MILLISECOND));
-            gone
-        });
-        (tombstone.into_iter().chain(after).collect(), rejection)
+            gone.record.timestamp = Some(time.div_euclid(time::MILLISECOND));
+            to.push(self.outgoing(gone, Within::Row(key.clone()), event.record));
+        }
+        if let (Some(encoded), Some(event)) = (encoded, after) {
+            to.push(self.outgoing(encoded, Within::Row(key), event.record));
+        }
+        failed
     }
 
-    fn emitted(&self, event: &Event, row_key: Option<&Key>, now: Micros) -> Result<Option<Outgoing>, Rejection> {
+    fn outgoing(&self, encoded: Encoded, within: Within, origin: Arc<Record>) -> Outgoing {
+        let Encoded { partition, by, record } = encoded;
+        Outgoing { output: self.output as u16, partition, place: Place { by, within }, record, origin }
+    }
+
+    /// `row_key` is that of a collection's row.
+    fn encode(&self, event: &Event, row_key: Option<&Key>, now: Micros) -> Result<Option<Encoded>, Rejection> {
         let output = self.of();
         let row = Row::of(event, now);
         if let Some(condition) = &output.condition
@@ -120,16 +136,12 @@ impl Encoder {
             return Ok(None);
         }
         let key = self.key(event, row_key, row)?;
-        let partition = self.partition(event, key.as_deref(), row)?;
+        let partition = self.partition(event, row_key, key.as_deref(), row)?;
         let by = output.order.iter().map(|(expr, _)| expr.eval(row).map_err(failed)).collect::<Result<_, _>>()?;
         let (mut headers, value) = self.value(event, row)?;
         self.headers(row, &mut headers)?;
         let record = OutRecord { key, value, headers, timestamp: Some(event.time.div_euclid(time::MILLISECOND)) };
-        let place = match row_key {
-            None => Place::of(event, by),
-            Some(key) => Place::of_row(event, key, by),
-        };
-        Ok(Some(Outgoing { output: self.output as u16, partition, place, record, origin: event.record.clone() }))
+        Ok(Some(Encoded { partition, by, record }))
     }
 
     fn key(&self, event: &Event, row_key: Option<&Key>, row: Row<'_>) -> Result<Option<Bytes>, Rejection> {
@@ -137,25 +149,38 @@ impl Encoder {
         if output.key_is_input {
             return Ok(event.record.key.clone());
         }
-        let computed = output.key.as_ref().map(|key| values(key, row)).transpose()?;
-        let Some(values) = computed.as_deref().or(row_key.map(|key| &**key)) else { return Ok(None) };
-        let mut scratch = self.scratch.borrow_mut();
-        let key = key::write(&output.key_names, values, scratch.clear()).then(|| scratch.copy());
+        let write = |values: &[Value]| {
+            let mut scratch = self.scratch.borrow_mut();
+            key::write(&output.key_names, values, scratch.clear()).then(|| scratch.copy())
+        };
+        let key = match (output.key.as_deref(), row_key) {
+            (Some([one]), _) => write(std::slice::from_ref(&*one.eval_in_place(row).map_err(failed)?)),
+            (Some(several), _) => write(&values(several, row)?),
+            (None, Some(key)) => write(key),
+            (None, None) => return Ok(None),
+        };
         // A collection has a row whose key is NULL, too.
         Ok(key.or_else(|| row_key.is_some().then(|| Bytes::from_static(b"null"))))
     }
 
-    fn partition(&self, event: &Event, key: Option<&[u8]>, row: Row<'_>) -> Result<i32, Rejection> {
+    fn partition(
+        &self,
+        event: &Event,
+        row_key: Option<&Key>,
+        key: Option<&[u8]>,
+        row: Row<'_>,
+    ) -> Result<i32, Rejection> {
+        let spread = || match row_key {
+            Some(key) => key::spread(&event.record, &[Position::Key(key.clone())], self.partitions),
+            None => key::spread(&event.record, &event.position, self.partitions),
+        };
         let Some(by) = &self.of().partition_by else {
-            return Ok(match key {
-                Some(key) => key::partition(key, self.partitions),
-                None => key::spread_event(event, self.partitions),
-            });
+            return Ok(key.map_or_else(spread, |key| key::partition(key, self.partitions)));
         };
         let mut bytes = Vec::new();
         Ok(match key::write(&self.partition_names, &values(by, row)?, &mut bytes) {
             true => key::partition(&bytes, self.partitions),
-            false => key::spread_event(event, self.partitions),
+            false => spread(),
         })
     }
 

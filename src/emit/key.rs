@@ -8,7 +8,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use crate::event::key::{KeyHasher, canonical, compact_json};
-use crate::event::{Event, Position, Record, Value, time};
+use crate::event::{Position, Record, Value, time};
 use crate::json;
 
 /// Appends the key of these values. One that is a VARCHAR or TIMESTAMP stands as it is, any other as its JSON text;
@@ -85,11 +85,6 @@ pub fn spread(record: &Record, position: &[Position], partitions: i32) -> i32 {
         }
     }
     (hasher.finish() % partitions.max(1) as u64) as i32
-}
-
-/// As [`spread`], for an event.
-pub fn spread_event(event: &Event, partitions: i32) -> i32 {
-    spread(&event.record, &event.position, partitions)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::deliver::{Letters, Outgoing, Place};
+use super::deliver::{Letters, Outgoing, Place, Within};
 use super::key;
 use crate::error::Rejected;
 use crate::event::{Header, OutRecord, Position, Record};
@@ -63,14 +63,8 @@ impl Letters for DeadLetters {
             Position::Rule((&*rejected.step).into()),
             Position::Rule(cut(&rejected.message).into()),
         ];
-        let place = Place {
-            by: Default::default(),
-            time: 0,
-            topic: record.topic.clone(),
-            partition: record.partition,
-            offset: record.offset,
-            position: position.into_iter().collect(),
-        };
+        let within = Within::Event(0, position.into_iter().collect());
+        let place = Place { by: Box::default(), within };
         let partition = match &record.key {
             Some(key) => key::partition(key, self.partitions),
             None => key::spread(record, &[], self.partitions),

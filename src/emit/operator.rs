@@ -36,8 +36,8 @@ impl Emitter {
         let started = Instant::now();
         self.metrics.events_in(events.len() as u64);
         made.results.reserve(events.len());
-        for event in events {
-            match self.encoder.event(&event, now) {
+        for mut event in events {
+            match self.encoder.event(&mut event, now) {
                 Ok(Some(record)) => made.results.push(record),
                 Ok(None) => self.metrics.dropped("where", 1),
                 Err(rejection) => {
@@ -56,12 +56,10 @@ impl Emitter {
         self.metrics.events_in(changes.len() as u64);
         made.results.reserve(changes.len());
         for change in changes {
-            let (records, rejection) = self.encoder.change(&change, now);
-            made.results.extend(records);
-            if let Some(rejection) = rejection {
+            let key = change.key.clone();
+            if let Err(rejection) = self.encoder.change(change, now, &mut made.results) {
                 self.metrics.rejected(rejection.reason, 1);
-                let (output, key) = (self.encoder.name(), &change.key);
-                tracing::warn!(%output, ?key, error = rejection.message, "a row was left out");
+                tracing::warn!(output = %self.encoder.name(), ?key, error = rejection.message, "a row was left out");
             }
         }
         self.metrics.events_out(made.results.len() as u64);

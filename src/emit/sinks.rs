@@ -30,7 +30,7 @@ pub struct Sinks<K> {
 pub trait TopicSink {
     fn send(&mut self, token: u64, topic: usize, item: &Outgoing) -> Result<bool, RunError>;
     fn flush(&mut self) -> Result<(), RunError>;
-    fn poll(&mut self, done: &mut Vec<(u64, Outcome)>) -> Result<(), RunError>;
+    fn poll(&mut self, done: &mut impl FnMut(u64, Outcome)) -> Result<(), RunError>;
 }
 
 impl<K: TopicSink> Sinks<K> {
@@ -56,8 +56,8 @@ impl<K: TopicSink> Sink for Sinks<K> {
         self.kafka.as_mut().map_or(Ok(()), TopicSink::flush)
     }
 
-    fn poll(&mut self, done: &mut Vec<(u64, Outcome)>) -> Result<(), RunError> {
-        done.extend(self.flushed.drain(..).map(|token| (token, Outcome::Delivered)));
+    fn poll(&mut self, done: &mut impl FnMut(u64, Outcome)) -> Result<(), RunError> {
+        self.flushed.drain(..).for_each(|token| done(token, Outcome::Delivered));
         self.kafka.as_mut().map_or(Ok(()), |kafka| kafka.poll(done))
     }
 }

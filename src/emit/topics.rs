@@ -52,12 +52,11 @@ impl TopicSink for Topics {
         Ok(())
     }
 
-    fn poll(&mut self, done: &mut Vec<(u64, Outcome)>) -> Result<(), RunError> {
-        let refused = self.refused.drain(..).map(|token| (token, Outcome::TooLarge("the client's limit".to_owned())));
-        done.extend(refused);
+    fn poll(&mut self, done: &mut impl FnMut(u64, Outcome)) -> Result<(), RunError> {
+        self.refused.drain(..).for_each(|token| done(token, Outcome::TooLarge("the client's limit".to_owned())));
         let mut report = |report: Report<'_>| match report {
-            Report::Delivered { token, .. } => done.push((token, Outcome::Delivered)),
-            Report::TooLarge { token, .. } => done.push((token, Outcome::TooLarge("the topic's limit".to_owned()))),
+            Report::Delivered { token, .. } => done(token, Outcome::Delivered),
+            Report::TooLarge { token, .. } => done(token, Outcome::TooLarge("the topic's limit".to_owned())),
         };
         self.producer.poll(&mut report).map(drop)
     }

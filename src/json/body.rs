@@ -23,6 +23,8 @@ pub struct Bodies {
 enum Body {
     /// The payload as it came.
     Payload,
+    /// These members and no others, each with what stands before its value.
+    Members(Vec<(Box<[u8]>, SlotId)>),
     Patched {
         from_payload: bool,
         patch: Patch,
@@ -57,6 +59,13 @@ impl Bodies {
         let payload = || event.record.body().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or("{}");
         match &self.layouts[usize::from(layout)] {
             Body::Payload => to.extend(payload().as_bytes()),
+            Body::Members(members) => {
+                for (before, slot) in members {
+                    to.extend(before);
+                    write::write(&event.slots[usize::from(*slot)], to);
+                }
+                to.push(b'}');
+            }
             Body::Patched { from_payload, patch } => {
                 let base = if *from_payload { payload() } else { "{}" };
                 write_object(patch, Some(base), &event.slots, to);
@@ -77,7 +86,10 @@ impl Body {
             return Body::Payload;
         }
         match Patch::of(&layout.edits, paths) {
-            Some(patch) => Body::Patched { from_payload, patch },
+            Some(patch) => match members(&patch).filter(|_| !from_payload) {
+                Some(members) => Body::Members(members),
+                None => Body::Patched { from_payload, patch },
+            },
             None => {
                 let step = |edit: &Edit| match edit {
                     Edit::Set(slot) => Step::Set(*slot, paths[usize::from(*slot)].clone()),
@@ -88,6 +100,20 @@ impl Body {
             }
         }
     }
+}
+
+/// The members of an object that is made of slots, one each; `None` if it is not, or is empty.
+fn members(patch: &Patch) -> Option<Vec<(Box<[u8]>, SlotId)>> {
+    let member = |(i, index): (usize, &usize)| {
+        let (name, child) = &patch.children[*index];
+        let Base::Slot(slot) = child.base else { return None };
+        let mut before = vec![if i == 0 { b'{' } else { b',' }];
+        write::write_str(name, &mut before);
+        before.push(b':');
+        child.is_leaf().then(|| (before.into(), slot))
+    };
+    let members: Option<Vec<_>> = patch.added.iter().enumerate().map(member).collect();
+    members.filter(|members| !members.is_empty())
 }
 
 impl Step {
@@ -168,7 +194,7 @@ fn shape<'a>(patch: &Patch, base: Option<&'a str>, slots: &'a [Value]) -> Option
         Some(_) => None,
         None => base.filter(|_| !patch.fresh),
     };
-    let whole = patch.children.is_empty() && !patch.only && !patch.object;
+    let whole = patch.is_leaf();
     let object = text.filter(|text| text.starts_with('{'));
     match (slot, text) {
         (Some(value), _) if whole => Some(Shape::Value(value)),

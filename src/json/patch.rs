@@ -55,6 +55,11 @@ impl Patch {
         Some(root)
     }
 
+    /// Is nothing below changed?
+    pub(super) fn is_leaf(&self) -> bool {
+        self.children.is_empty() && !self.only && !self.object
+    }
+
     /// The child of that name.
     pub(super) fn find(&self, name: Str<'_>) -> Option<usize> {
         self.children.iter().position(|(child, _)| name.is(child))

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use rust_decimal::Decimal;
+
 use crate::event::{Value, time};
 
 /// Appends a value's JSON text. TIMESTAMP and INTERVAL are strings, numbers as they came, DOUBLE in its shortest form.
@@ -12,7 +14,7 @@ pub fn write(value: &Value, to: &mut Vec<u8>) {
         Value::Bool(false) => to.extend(b"false"),
         Value::Int(int) => integer(*int, to),
         Value::Double(double) => write_double(*double, to),
-        Value::Decimal(decimal) => display(decimal, to),
+        Value::Decimal(decimal) => write_decimal(decimal, to),
         Value::Number(text) | Value::Json(text) => to.extend(text.as_bytes()),
         Value::Text(text) => write_str(text, to),
         Value::Timestamp(micros) => quoted(&time::format(*micros), to),
@@ -60,21 +62,41 @@ pub fn write_double(double: f64, to: &mut Vec<u8>) {
 
 /// Appends an integer's digits.
 pub(crate) fn integer(int: i64, to: &mut Vec<u8>) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = int.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     if int < 0 {
         to.push(b'-');
     }
-    to.extend(&digits[at..]);
+    digits(int.unsigned_abs(), 0, to);
+}
+
+/// Appends a DECIMAL with the digits after the point that it has.
+fn write_decimal(decimal: &Decimal, to: &mut Vec<u8>) {
+    let (Ok(mantissa), false) = (u64::try_from(decimal.mantissa().unsigned_abs()), decimal.is_zero()) else {
+        return display(decimal, to);
+    };
+    if decimal.is_sign_negative() {
+        to.push(b'-');
+    }
+    digits(mantissa, decimal.scale() as usize, to);
+}
+
+/// Appends the digits of a number, the last `scale` of them after a point.
+fn digits(mut rest: u64, scale: usize, to: &mut Vec<u8>) {
+    // 20 digits, or a zero and a point before 28.
+    let mut text = [b'0'; 32];
+    let mut at = text.len();
+    for place in 0.. {
+        if place == scale && scale > 0 {
+            at -= 1;
+            text[at] = b'.';
+        }
+        if rest == 0 && place > scale {
+            break;
+        }
+        at -= 1;
+        text[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    to.extend(&text[at..]);
 }
 
 /// A text that needs no escapes.
@@ -105,6 +127,15 @@ mod tests {
         assert_eq!(json(Value::Int(0)), "0");
         assert_eq!(json(Value::Decimal("1.00".parse().unwrap())), "1.00");
         assert_eq!(json(Value::Number("1E400".into())), "1E400");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn numbers_are_written_as_the_library_writes_them(int: i64, mantissa in -(1i128 << 90)..(1i128 << 90), cut in 0u32..90, scale in 0u32..=28) {
+            proptest::prop_assert_eq!(json(Value::Int(int)), int.to_string());
+            let decimal = Decimal::from_i128_with_scale(mantissa >> cut, scale);
+            proptest::prop_assert_eq!(json(Value::Decimal(decimal)), decimal.to_string());
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::writers::{Spot, Upsert, Write, Writers};
 use crate::epoch::operator::{Edge, Made, PerEpoch, per_epoch};
 use crate::epoch::{Clock, Epoch, Origin};
 use crate::event::row::{Row, RowChange, TableRecord};
-use crate::event::{Change, Event, Key, Micros, Position, Record};
+use crate::event::{Change, Event, Key, Micros, Record};
 use crate::json::Bodies;
 use crate::plan::Plan;
 use crate::telemetry::StepMetrics;
@@ -92,11 +92,9 @@ impl PerEpoch<RowChange, Clock, Change> for AsEvents {
         made.results.extend(changes.into_iter().map(|RowChange { key, before, after }| {
             let event = |row: Row| {
                 let record = Record { value: Some(row.body.as_bytes().to_vec().into()), ..Record::default() };
-                let position = std::iter::once(Position::Key(key.clone())).collect();
-                Event { time, layout: 0, position, record: record.into(), slots: row.slots.to_vec().into() }
+                Event { time, record: record.into(), slots: row.slots.to_vec().into(), ..Event::default() }
             };
-            let (before, after) = (before.map(&event), after.map(&event));
-            Change { key: key.clone(), time, before, after }
+            Change { key, time, before: before.map(event), after: after.map(event) }
         }));
     }
 }

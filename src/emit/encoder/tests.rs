@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::Stage;
-use crate::event::{Position, Record, SlotId};
+use crate::event::SlotId;
 use crate::json::Reader;
 use crate::plan;
 
@@ -40,7 +40,7 @@ fn record(body: &str) -> Record {
 }
 
 fn encode_record(plan: &Arc<Plan>, record: Record) -> Result<Option<Outgoing>, Rejection> {
-    Encoder::new(plan, 0, 4).event(&event(plan, record), 0)
+    Encoder::new(plan, 0, 4).event(&mut event(plan, record), 0)
 }
 
 fn encode(plan: &Arc<Plan>, body: &str) -> Outgoing {
@@ -62,8 +62,8 @@ fn the_whole_event_leaves_byte_for_byte_without_its_key_and_headers() {
     assert_eq!(utf8(&out.record.value), Some(body));
     assert_eq!((out.record.key, out.record.headers.len()), (None, 0));
     assert_eq!(out.record.timestamp, Some(1_234));
-    let early = Event { time: -1, ..event(&append("json", "", ""), record("{}")) };
-    let out = Encoder::new(&append("json", "", ""), 0, 1).event(&early, 0).unwrap().unwrap();
+    let mut early = Event { time: -1, ..event(&append("json", "", ""), record("{}")) };
+    let out = Encoder::new(&append("json", "", ""), 0, 1).event(&mut early, 0).unwrap().unwrap();
     assert_eq!(out.record.timestamp, Some(-1));
 }
 
@@ -114,8 +114,9 @@ fn a_value_is_an_expression_or_an_object_of_them() {
 #[test]
 fn order_is_what_the_place_begins_with() {
     let out = encode(&append("json", "", "    order: priority DESC, id"), r#"{"priority":7,"id":"a"}"#);
-    assert_eq!(out.place.by.as_slice(), [Value::Int(7), Value::text("a")]);
-    assert_eq!((&*out.place.topic, out.place.partition, out.place.offset), ("in", 3, 42));
+    assert_eq!(*out.place.by, [Value::Int(7), Value::text("a")]);
+    assert_eq!(out.place.within, Within::Event(1_234_999, Default::default()));
+    assert_eq!((&*out.origin.topic, out.origin.partition, out.origin.offset), ("in", 3, 42));
 }
 
 /// A job whose output is a collection: a table.
@@ -128,13 +129,14 @@ fn collection(kafka: &str, more: &str) -> Arc<Plan> {
 fn change(plan: &Arc<Plan>, before: Option<&str>, after: Option<&str>) -> (Vec<(String, Option<String>)>, bool) {
     let row = |body: &str| event(plan, record(body));
     let key: Key = [Value::text("k"), Value::Null].into();
-    let change = Change { key, time: 1_234_567, before: before.map(row), after: after.map(row) };
-    let (records, rejection) = Encoder::new(plan, 0, 4).change(&change, 0);
+    let change = Change { key: key.clone(), time: 1_234_567, before: before.map(row), after: after.map(row) };
+    let mut records = Vec::new();
+    let encoded = Encoder::new(plan, 0, 4).change(change, 0, &mut records);
     let shown = |out: &Outgoing| {
-        assert_eq!(out.place.position.as_slice(), [Position::Key(change.key.clone())]);
+        assert_eq!(out.place.within, Within::Row(key.clone()));
         (utf8(&out.record.key).unwrap().to_owned(), utf8(&out.record.value).map(str::to_owned))
     };
-    (records.iter().map(shown).collect(), rejection.is_some())
+    (records.iter().map(shown).collect(), encoded.is_err())
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! Epochs on their way to a sink that has little room, refuses what is large and answers when told.
+
+use super::*;
+use bytes::Bytes;
+
+/// Takes `room` records until it is polled; those over 10 bytes are too large.
+#[derive(Default)]
+struct Slow {
+    room: usize,
+    waiting: Vec<(u64, Outcome)>,
+    /// Values as they were sent, `|` for a flush.
+    sent: Vec<String>,
+}
+
+impl Sink for Slow {
+    fn send(&mut self, token: u64, item: &Outgoing) -> Result<bool, RunError> {
+        if self.waiting.len() == self.room {
+            return Ok(false);
+        }
+        let value = item.record.value.as_deref().unwrap_or(b"none");
+        self.sent.push(String::from_utf8(value.to_vec()).unwrap());
+        let large = value.len() > 10;
+        self.waiting.push((token, if large { Outcome::TooLarge("10 bytes".into()) } else { Outcome::Delivered }));
+        Ok(true)
+    }
+
+    fn flush(&mut self) -> Result<(), RunError> {
+        self.sent.push("|".into());
+        Ok(())
+    }
+
+    fn poll(&mut self, done: &mut impl FnMut(u64, Outcome)) -> Result<(), RunError> {
+        // The last answers first, as those of several partitions may come.
+        self.waiting.drain(..).rev().for_each(|(token, outcome)| done(token, outcome));
+        Ok(())
+    }
+}
+
+struct Short;
+
+impl Letters for Short {
+    fn letter(&self, rejected: &Rejected) -> Outgoing {
+        let large = rejected.message.ends_with("too large: 10 bytes");
+        let value = if large { "a letter that is large, too" } else { "?" };
+        Outgoing { output: 2, origin: rejected.record.clone(), ..item(2, 0, 0, value) }
+    }
+
+    fn stripped(&self, letter: &Outgoing) -> Outgoing {
+        Outgoing { record: OutRecord::default(), ..letter.clone() }
+    }
+}
+
+fn item(output: u16, priority: i64, offset: i64, value: &str) -> Outgoing {
+    let within = Within::Event(0, SmallVec::new());
+    let record = OutRecord { value: Some(Bytes::copy_from_slice(value.as_bytes())), ..OutRecord::default() };
+    let origin = Arc::new(Record { topic: "in".into(), offset, ..Record::default() });
+    Outgoing { output, partition: 0, place: Place { by: [Value::Int(priority)].into(), within }, record, origin }
+}
+
+fn deliverer(room: usize) -> Deliverer<Slow, Short, &'static str> {
+    let outputs = vec![("a".into(), vec![Direction::Descending]), ("b".into(), vec![])];
+    Deliverer::new(Slow { room, ..Slow::default() }, Short, outputs)
+}
+
+/// Works until nothing is left; what was done, call by call.
+fn finish(deliverer: &mut Deliverer<Slow, Short, &'static str>) -> Vec<(Epoch, &'static str, Tally)> {
+    let mut all = Vec::new();
+    while !deliverer.is_idle() {
+        all.extend(deliverer.work().unwrap().into_iter().map(|done| (done.epoch, done.hold, done.tally)));
+    }
+    all
+}
+
+#[test]
+fn an_epoch_leaves_by_output_then_order_then_event_order() {
+    let mut deliverer = deliverer(100);
+    let items = [(1, 9, 0, "b0"), (0, 1, 1, "low"), (0, 2, 8, "high 8"), (0, 2, 3, "high 3"), (1, 1, 2, "b2")];
+    deliverer.enqueue(7, items.map(|(output, by, offset, value)| item(output, by, offset, value)).into(), "seven");
+    assert_eq!(finish(&mut deliverer), [(7, "seven", vec![(0, 3), (1, 2)])]);
+    assert_eq!(deliverer.sink.sent, ["high 3", "high 8", "low", "b0", "b2", "|"]);
+}
+
+#[test]
+fn a_sink_without_room_is_asked_again_and_epochs_stay_in_order() {
+    let mut deliverer = deliverer(2);
+    for (epoch, hold) in [(1, "one"), (2, "two")] {
+        deliverer.enqueue(epoch, (0..3).map(|offset| item(1, 0, offset, &format!("{epoch}.{offset}"))).collect(), hold);
+    }
+    assert_eq!(finish(&mut deliverer), [(1, "one", vec![(1, 3)]), (2, "two", vec![(1, 3)])]);
+    assert_eq!(deliverer.sink.sent, ["1.0", "1.1", "1.2", "|", "2.0", "2.1", "2.2", "|"]);
+}
+
+#[test]
+fn what_is_too_large_goes_to_the_dead_letters_and_from_there_without_its_value() {
+    let mut deliverer = deliverer(100);
+    deliverer.enqueue(1, vec![item(0, 0, 0, "short"), item(0, 0, 1, "much too long")], "one");
+    assert_eq!(finish(&mut deliverer), [(1, "one", vec![(0, 1), (2, 1)])]);
+    assert_eq!(deliverer.sink.sent, ["short", "much too long", "|", "a letter that is large, too", "|", "none", "|"]);
+}
