@@ -49,6 +49,15 @@ impl Specials {
         (self.take(), (found | control & before) != 0)
     }
 
+    /// Passes all before `to`, of which all up to the current block have been passed.
+    #[inline(always)]
+    pub fn skip_to(&mut self, bytes: &[u8], to: usize) {
+        while self.next < to {
+            self.load(bytes);
+        }
+        self.bits &= u64::MAX.checked_shl((to + BLOCK - self.next) as u32).unwrap_or(0);
+    }
+
     #[inline(always)]
     fn take(&mut self) -> usize {
         let at = self.next - BLOCK + self.bits.trailing_zeros() as usize;
@@ -82,8 +91,8 @@ fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
         use std::arch::x86_64::*;
         let (mut special, mut control) = (0, 0);
         for (i, chunk) in block.as_chunks::<16>().0.iter().enumerate() {
-            let [low, high] = [0, 8].map(|i| i64::from_le_bytes(chunk[i..i + 8].try_into().expect("eight bytes")));
-            let bytes = _mm_set_epi64x(high, low);
+            // SAFETY: a chunk has the 16 bytes that are read; they need not be aligned.
+            let bytes = unsafe { _mm_loadu_si128(chunk.as_ptr().cast()) };
             let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
             let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
             let below = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);

@@ -6,6 +6,8 @@
 mod block;
 mod body;
 mod edit;
+mod kinds;
+mod name;
 mod number;
 mod patch;
 mod reader;

@@ -55,6 +55,22 @@ fn integer(raw: &str) -> Value {
 }
 
 fn decimal(raw: &str) -> Value {
+    // So few digits fit into a word, zeros before them included.
+    if raw.len() > 18 || raw.starts_with('-') {
+        return long_decimal(raw);
+    }
+    let (mut mantissa, mut scale) = (0u64, 0);
+    for (at, byte) in raw.bytes().enumerate() {
+        match byte {
+            b'.' => scale = raw.len() - 1 - at,
+            digit => mantissa = mantissa * 10 + u64::from(digit - b'0'),
+        }
+    }
+    Value::Decimal(Decimal::from_parts(mantissa as u32, (mantissa >> 32) as u32, 0, false, scale as u32))
+}
+
+/// One of any length and sign.
+fn long_decimal(raw: &str) -> Value {
     let (mut mantissa, mut significant, mut scale, mut after_point) = (0u128, 0, 0, false);
     for byte in raw.bytes() {
         match byte {

@@ -1,10 +1,15 @@
 //! Many paths read from a payload in the one pass that checks it.
 //!
 //! The paths are a trie; the walk follows it where names match and skips (checking) where they do not. Matching a
-//! name costs a word: its first eight bytes and its length are compared before its text is.
+//! name costs a word: its first eight bytes and its length are compared before its text is. Objects that stand at the
+//! same place mostly have the same members in the same order: a name that stands where it stood last time is known by
+//! its bytes, quotes and colon and all, and neither scanned nor looked up.
+
+use std::cell::Cell;
 
 use smallvec::SmallVec;
 
+use super::name::Name;
 use super::scan::{Scanner, Token};
 use super::string::{self, Range};
 use super::{JsonError, Path, Segment};
@@ -14,8 +19,6 @@ use crate::event::{SlotId, Value};
 #[derive(Debug)]
 pub struct Reader {
     nodes: Vec<Node>,
-    /// Every slot that a read sets.
-    slots: Vec<SlotId>,
     depth: usize,
 }
 
@@ -27,6 +30,8 @@ struct Node {
     /// One bit for each field by [`bit`]: most names of a payload are of no field here and miss it.
     bits: u64,
     items: Vec<(usize, usize)>,
+    /// The names of the last object's members, in order.
+    seen: [Cell<Seen>; SEEN],
     /// Slots below: of a duplicate name only the last counts, so a value clears what an earlier one left.
     below: Vec<SlotId>,
 }
@@ -38,10 +43,20 @@ struct Field {
     node: usize,
 }
 
+/// So many members are remembered of the object at a place.
+const SEEN: usize = 32;
+
+/// A member that stood at its place in an object: its name, and the node that it leads to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    name: Name,
+    child: Option<u32>,
+}
+
 impl Reader {
     /// `paths[i].0` is read into slot `paths[i].1`. More than `depth` open containers are an error.
     pub fn new(paths: &[(Path, SlotId)], depth: usize) -> Self {
-        let mut reader = Self { nodes: vec![Node::default()], slots: Vec::new(), depth };
+        let mut reader = Self { nodes: vec![Node::default()], depth };
         for (path, slot) in paths {
             reader.add(path, *slot);
         }
@@ -49,7 +64,6 @@ impl Reader {
     }
 
     fn add(&mut self, path: &Path, slot: SlotId) {
-        self.slots.push(slot);
         let mut at = 0;
         for segment in &path.0 {
             self.nodes[at].below.push(slot);
@@ -84,7 +98,6 @@ impl Reader {
     /// `json` must be one JSON object. Slots of paths that it has not become NULL. Of a duplicate key the last counts.
     pub fn read(&self, json: &[u8], slots: &mut [Value]) -> Result<(), JsonError> {
         let mut scanner = Scanner::new(json, self.depth)?;
-        self.slots.iter().for_each(|slot| clear(&mut slots[usize::from(*slot)]));
         if scanner.peek() != b'{' {
             return Err(super::scan::syntax(scanner.at(), "expected a JSON object"));
         }
@@ -122,13 +135,26 @@ impl Reader {
     }
 
     fn object(&self, scanner: &mut Scanner<'_>, node: &Node, slots: &mut [Value]) -> Result<(), JsonError> {
-        let mut name = scanner.first_name()?;
-        while let Some(range) = name {
-            match node.find(scanner, range) {
+        let mut more = scanner.first_member()?;
+        let mut place = 0;
+        while more {
+            let child = match node.seen.get(place).map(Cell::get) {
+                Some(seen) if scanner.passes(seen.name) => seen.child.map(|child| child as usize),
+                _ => {
+                    let range = scanner.name()?;
+                    let child = node.find(scanner, range);
+                    if let (Some(seen), Some(name)) = (node.seen.get(place), scanner.passed(range)) {
+                        seen.set(Seen { name, child: child.map(|child| child as u32) });
+                    }
+                    child
+                }
+            };
+            match child {
                 Some(child) => self.value(scanner, &self.nodes[child], slots)?,
                 None => scanner.skip_value()?,
             }
-            name = scanner.next_name()?;
+            place += 1;
+            more = scanner.next_member()?;
         }
         Ok(())
     }

@@ -17,9 +17,9 @@
 //! scanner.end()?;
 //! ```
 
-use smallvec::SmallVec;
-
 use super::block::Specials;
+use super::kinds::Kinds;
+use super::name::Name;
 use super::number::Num;
 use super::string::{self, Str};
 use super::{JsonError, JsonErrorKind};
@@ -119,13 +119,19 @@ impl<'a> Scanner<'a> {
     /// The first member's name, its colon passed; `None` if the object ends here.
     #[inline]
     pub fn first_key(&mut self) -> Result<Option<Str<'a>>, JsonError> {
-        Ok(self.first_name()?.map(|name| self.str_of(name)))
+        self.first_member()?.then(|| self.key()).transpose()
     }
 
     /// The next member's name, its colon passed; `None` if the object ends here.
     #[inline]
     pub fn next_key(&mut self) -> Result<Option<Str<'a>>, JsonError> {
-        Ok(self.next_name()?.map(|name| self.str_of(name)))
+        self.next_member()?.then(|| self.key()).transpose()
+    }
+
+    #[inline(always)]
+    fn key(&mut self) -> Result<Str<'a>, JsonError> {
+        let name = self.name()?;
+        Ok(self.str_of(name))
     }
 
     /// Is there a first element?
@@ -234,35 +240,35 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// As [`Self::first_key`], but the bytes between the quotes.
+    /// Is there a first member?
     #[inline(always)]
-    pub(super) fn first_name(&mut self) -> Result<Option<string::Range>, JsonError> {
+    pub(super) fn first_member(&mut self) -> Result<bool, JsonError> {
         if self.peek() == b'}' {
             self.close();
-            return Ok(None);
+            return Ok(false);
         }
-        self.name().map(Some)
+        Ok(true)
     }
 
-    /// As [`Self::next_key`], but the bytes between the quotes.
+    /// Is there a further member?
     #[inline(always)]
-    pub(super) fn next_name(&mut self) -> Result<Option<string::Range>, JsonError> {
+    pub(super) fn next_member(&mut self) -> Result<bool, JsonError> {
         match self.peek() {
             b',' => {
                 self.at += 1;
-                self.name().map(Some)
+                Ok(true)
             }
             b'}' => {
                 self.close();
-                Ok(None)
+                Ok(false)
             }
             _ => Err(self.unexpected("expected `,` or `}`")),
         }
     }
 
-    /// A member's name and colon.
+    /// A member's name, its colon passed: the bytes between the quotes.
     #[inline(always)]
-    fn name(&mut self) -> Result<string::Range, JsonError> {
+    pub(super) fn name(&mut self) -> Result<string::Range, JsonError> {
         if self.peek() != b'"' {
             return Err(self.unexpected("expected a name in double quotes"));
         }
@@ -273,6 +279,25 @@ impl<'a> Scanner<'a> {
         }
         self.at += 1;
         Ok(name)
+    }
+
+    /// The name that has just been passed, to be known again by its bytes: if it is short and the colon follows it.
+    #[inline]
+    pub(super) fn passed(&self, range: string::Range) -> Option<Name> {
+        let start = range.start - 1;
+        let name = Name::new(&self.text.as_bytes()[start..], self.at - start);
+        name.filter(|_| self.at == range.end + 2)
+    }
+
+    /// Passes this name, with its quotes and colon, if it stands here.
+    #[inline(always)]
+    pub(super) fn passes(&mut self, name: Name) -> bool {
+        let same = name.begins(self.text.as_bytes().get(self.at..).unwrap_or_default());
+        if same {
+            self.at += name.length();
+            self.specials.skip_to(self.text.as_bytes(), self.at);
+        }
+        same
     }
 
     /// The string that begins here.
@@ -331,48 +356,6 @@ impl<'a> Scanner<'a> {
     #[cold]
     fn unexpected(&self, message: &'static str) -> JsonError {
         if self.at >= self.text.len() { syntax(self.at, "unexpected end") } else { syntax(self.at, message) }
-    }
-}
-
-/// Which kinds of containers are open, one bit each; the newest is the lowest of `word`.
-#[derive(Default)]
-struct Kinds {
-    word: u64,
-    count: usize,
-    /// Full words below.
-    full: SmallVec<[u64; 2]>,
-}
-
-impl Kinds {
-    #[inline(always)]
-    fn push(&mut self, object: bool) {
-        if self.count > 0 && self.count.is_multiple_of(64) {
-            self.full.push(self.word);
-        }
-        self.word = self.word << 1 | u64::from(object);
-        self.count += 1;
-    }
-
-    #[inline(always)]
-    fn pop(&mut self) {
-        self.word >>= 1;
-        self.count -= 1;
-        if self.count > 0
-            && self.count.is_multiple_of(64)
-            && let Some(word) = self.full.pop()
-        {
-            self.word = word;
-        }
-    }
-
-    #[inline(always)]
-    fn in_object(&self) -> bool {
-        self.word & 1 == 1
-    }
-
-    #[inline(always)]
-    fn is_empty(&self) -> bool {
-        self.count == 0
     }
 }
 

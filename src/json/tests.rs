@@ -3,6 +3,7 @@
 mod bodies;
 mod model;
 
+use arbtest::arbitrary::{self, Unstructured};
 use arbtest::arbtest;
 
 use super::*;
@@ -39,21 +40,27 @@ fn accepts(bytes: &[u8]) -> bool {
     parse(bytes, 64).is_ok()
 }
 
+/// Up to `most` bytes put in, changed, or cut off.
+fn spoil(u: &mut Unstructured<'_>, bytes: &mut Vec<u8>, most: usize) -> arbitrary::Result<()> {
+    for _ in 0..u.int_in_range(0..=most)? {
+        let at = u.choose_index(bytes.len() + 1)?;
+        let alphabet = b"{}[]\",:\\u0019.eE+-tfnl \n\x00\x1f\xc3\xa4\xed\xa0\x80D8";
+        match u.int_in_range(0..=2)? {
+            0 => bytes.insert(at, *u.choose(alphabet)?),
+            1 if at < bytes.len() => bytes[at] = *u.choose(alphabet)?,
+            _ => bytes.truncate(at),
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn scanner_accepts_what_serde_json_accepts() {
     arbtest(|u| {
         let mut bytes = Random(u).json(4)?.into_bytes();
-        for _ in 0..u.int_in_range(0..=3)? {
-            let at = u.choose_index(bytes.len() + 1)?;
-            let alphabet = b"{}[]\",:\\u0019.eE+-tfnl \n\x00\x1f\xc3\xa4\xed\xa0\x80D8";
-            match u.int_in_range(0..=2)? {
-                0 => bytes.insert(at, *u.choose(alphabet)?),
-                1 if at < bytes.len() => bytes[at] = *u.choose(alphabet)?,
-                _ => bytes.truncate(at),
-            }
-            if bytes.is_empty() {
-                bytes.push(b' ');
-            }
+        spoil(u, &mut bytes, 3)?;
+        if bytes.is_empty() {
+            bytes.push(b' ');
         }
         let expected = serde_json::from_slice::<serde_json::Value>(&bytes).is_ok();
         assert_eq!(accepts(&bytes), expected, "{:?}", String::from_utf8_lossy(&bytes));
@@ -176,6 +183,50 @@ fn reader_and_get_agree_with_the_model() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn what_a_reader_has_seen_changes_nothing() {
+    arbtest(|u| {
+        // Three shapes, so that members stand where they stood, or do not; some are broken.
+        let shapes: Vec<_> = (0..3).map(|_| Random(u).object(4)).collect::<Result<_, _>>()?;
+        let paths: Vec<_> = (0..4).map(|_| Random(u).path(true)).collect::<Result<_, _>>()?;
+        let reads: Vec<_> = paths.iter().enumerate().map(|(i, path)| (path.clone(), i as SlotId)).collect();
+        let experienced = Reader::new(&reads, 64);
+        for _ in 0..8 {
+            let mut payload = u.choose(&shapes)?.clone().into_bytes();
+            spoil(u, &mut payload, 1)?;
+            let read = |reader: &Reader| {
+                let mut slots = vec![Value::Null; paths.len()];
+                reader.read(&payload, &mut slots).map(|()| format!("{slots:?}"))
+            };
+            let fresh = read(&Reader::new(&reads, 64));
+            assert_eq!(read(&experienced), fresh, "{:?}", String::from_utf8_lossy(&payload));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_member_that_is_known_by_its_bytes_is_that_one() {
+    let reads = ["id", "type", "a_name_of_some_length", "data.id", "data.n"].map(path);
+    let reads: Vec<_> = reads.into_iter().zip(0..).collect();
+    let reader = Reader::new(&reads, 64);
+    let filler = "f".repeat(70);
+    let of = |payload: &str| {
+        let mut slots = vec![Value::Null; reads.len()];
+        reader.read(payload.as_bytes(), &mut slots).unwrap();
+        slots.iter().map(text).collect::<Vec<_>>().join(" ")
+    };
+    for n in 1..4 {
+        let payload = format!(
+            r#"{{"id":{n},"type":"t{n}","a_name_of_some_length":{n}1,"x":"{filler}","data":{{"id":{n}2,"n":"{filler}"}}}}"#
+        );
+        assert_eq!(of(&payload), format!(r#"{n} "t{n}" {n}1 {n}2 "{filler}""#));
+    }
+    assert_eq!(of(r#"{"id":1,"typ":2,"type":3}"#), "1 3 null null null");
+    assert_eq!(of(r#"{"type":1,"id":2,"data":{"n":1}}"#), "2 1 null null 1");
+    assert_eq!(of(r#"{"type" :1, "id": 2,"data":{"id":0}}"#), "2 1 null 0 null");
 }
 
 #[test]

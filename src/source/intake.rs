@@ -163,6 +163,8 @@ pub struct Intake {
     spare: Option<Box<[Value]>>,
     fused: Fused,
     slots: usize,
+    /// Slots that the decoder does not write.
+    unread: Vec<SlotId>,
     /// Are the records kept, or their bytes looked at, whatever becomes of them?
     whole: bool,
     /// Where the record at hand stood, if it is not kept yet.
@@ -189,6 +191,7 @@ impl Intake {
             }
         };
         let decoder = Decoder::new(decode, &plan.limits, wall_clock);
+        let slots = plan.frames[decode.frame].paths.len();
         Self {
             origin,
             name: name.clone(),
@@ -199,7 +202,8 @@ impl Intake {
             key,
             spare: None,
             fused: Fused::default(),
-            slots: plan.frames[decode.frame].paths.len(),
+            slots,
+            unread: (0..slots as SlotId).filter(|slot| decode.reads.iter().all(|read| read.slot != *slot)).collect(),
             place: Record::default(),
             greatest: Vec::new(),
             metrics,
@@ -279,8 +283,8 @@ impl Intake {
             Err((rejection, stage, step)) => Some(rejection.at(stage, &step, &keep())),
         };
         batch.rejected.extend(rejected);
-        // What a step wrote is no field of the next record.
-        slots.fill(Value::Null);
+        // What a step wrote is no field of the next record; what is read is written anew.
+        self.unread.iter().for_each(|slot| slots[usize::from(*slot)] = Value::Null);
         self.spare = Some(slots);
     }
 
