@@ -6,14 +6,14 @@ use std::sync::mpsc::Sender;
 use super::End;
 use crate::error::{Exit, RunError};
 
-/// From now on the first panic of any thread is the end of the run. Threads of the exchange panic when a peer is
-/// lost; any other panic is our bug.
+/// From now on the first panic of any thread is the end of the run. The threads that exchange data with other processes
+/// panic when one is lost; any other panic is our bug.
 pub fn report_to(ends: Sender<End>) {
     let ends = Mutex::new(ends);
     std::panic::set_hook(Box::new(move |info| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
-        let lost = name.starts_with("timely:");
+        let lost = ["timely:send-", "timely:recv-"].iter().any(|exchange| name.starts_with(exchange));
         let error = if lost {
             RunError::new(Exit::TryAgain, "lost a process of the job; all of them end, start them again")
         } else {

@@ -71,6 +71,8 @@ fn drive(worker: &mut Worker, house: &House, graph: &Running) {
         let now = graph.probe.with_frontier(|frontier| frontier.first().copied());
         if now != delivered {
             delivered = now;
+            #[cfg(debug_assertions)]
+            panic_if_told(worker.index());
             graph.sources.borrow().iter().for_each(|wake| wake());
         }
     }
@@ -79,6 +81,14 @@ fn drive(worker: &mut Worker, house: &House, graph: &Running) {
     while worker.has_dataflows() {
         graph.sources.borrow().iter().for_each(|wake| wake());
         worker.step();
+    }
+}
+
+/// How tests learn what a worker's panic does: with `TIDEMILL_PANIC_WORKER` its worker panics at its first epoch's end.
+#[cfg(debug_assertions)]
+fn panic_if_told(worker: usize) {
+    if std::env::var("TIDEMILL_PANIC_WORKER").is_ok_and(|told| told == worker.to_string()) {
+        panic!("it was told to");
     }
 }
 

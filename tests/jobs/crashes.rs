@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::model::generate::Random;
-use crate::scene::{SOON, Scene, ends_within, orders, terminate};
+use crate::scene::{SOON, Scene, ends_within, hosts, orders, terminate};
 use crate::support::wait_until;
 
 const KILLS: u64 = 20;
@@ -68,4 +68,36 @@ fn a_process_that_loses_its_peer_ends_within_ten_seconds() {
     scene.produce("orders", orders(1_000..1_200));
     scene.catch_up(&[]);
     assert!(ids(&scene) == (0..1_200).collect());
+}
+
+/// Programs that are built for tests let a worker panic if they are told to.
+#[cfg(debug_assertions)]
+const PANIC_OF_1: (&str, &str) = ("TIDEMILL_PANIC_WORKER", "1");
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_worker_that_panics_ends_the_job_and_says_that_it_is_a_bug() {
+    let scene = Scene::copy(4);
+    scene.produce("orders", orders(0..1_000));
+    let stderr = ends_within(scene.start_with(&["-w", "2"], PANIC_OF_1), 70, SOON);
+    let told = "this is a bug of tidemill: thread `timely:work-1` panicked at src/launch/";
+    assert!(stderr.contains(told), "{stderr}");
+    scene.catch_up(&["-w", "2"]);
+    assert!(ids(&scene) == (0..1_000).collect());
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_worker_that_panics_ends_the_other_processes_too() {
+    let scene = Scene::copy(4);
+    scene.produce("orders", orders(0..1_000));
+    let hosts = hosts(2);
+    let first = scene.start_process(&hosts, 0, &[]);
+    let second = scene.start_process_with(&hosts, 1, &[], PANIC_OF_1);
+    let stderr = ends_within(second, 70, SOON);
+    assert!(stderr.contains("this is a bug of tidemill"), "{stderr}");
+    let gone = Instant::now();
+    let stderr = ends_within(first, 75, Duration::from_secs(10));
+    assert!(gone.elapsed() < Duration::from_secs(10));
+    assert!(stderr.contains("lost a process of the job"), "{stderr}");
 }

@@ -84,8 +84,29 @@ impl<'b> Scene<'b> {
         self.start_file("job.yaml", arguments)
     }
 
+    /// With a terminal as standard error.
+    pub fn start_on_terminal(&self, arguments: &[&str]) -> Job {
+        let all = self.arguments("job.yaml", arguments);
+        Job::start_on_terminal(&all.iter().map(String::as_str).collect::<Vec<_>>(), &[self.environment()])
+    }
+
+    /// With one environment variable more.
+    pub fn start_with(&self, arguments: &[&str], variable: (&str, &str)) -> Job {
+        let all = self.arguments("job.yaml", arguments);
+        Job::start_with(&all.iter().map(String::as_str).collect::<Vec<_>>(), &[self.environment(), variable])
+    }
+
     /// Another file of the folder.
     pub fn start_file(&self, file: &str, arguments: &[&str]) -> Job {
+        let all = self.arguments(file, arguments);
+        Job::start_with(&all.iter().map(String::as_str).collect::<Vec<_>>(), &[self.environment()])
+    }
+
+    fn environment(&self) -> (&str, &str) {
+        ("TIDEMILL_TEST_PREFIX", &self.prefix)
+    }
+
+    fn arguments(&self, file: &str, arguments: &[&str]) -> Vec<String> {
         let file = self.path(file);
         let file = file.to_str().expect("folders of tests have plain names");
         let mut all = vec!["run", file];
@@ -100,7 +121,7 @@ impl<'b> Scene<'b> {
             all.extend(["--http", "off"]);
         }
         all.extend(arguments);
-        Job::start_with(&all, &[("TIDEMILL_TEST_PREFIX", &self.prefix)])
+        all.into_iter().map(str::to_owned).collect()
     }
 
     /// All processes of a job.
@@ -111,10 +132,20 @@ impl<'b> Scene<'b> {
     }
 
     pub fn start_process(&self, hosts: &[String], process: usize, arguments: &[&str]) -> Job {
+        self.start_process_with(hosts, process, arguments, self.environment())
+    }
+
+    pub fn start_process_with(
+        &self,
+        hosts: &[String],
+        process: usize,
+        arguments: &[&str],
+        variable: (&str, &str),
+    ) -> Job {
         let (processes, process, hosts) = (hosts.len().to_string(), process.to_string(), hosts.join(","));
         let mut all = vec!["-n", &processes, "-p", &process, "--hosts", &hosts];
         all.extend(arguments);
-        self.start(&all)
+        self.start_with(&all, variable)
     }
 
     /// Runs until all that is there is delivered; fails unless that ends well. What it wrote to standard error.

@@ -134,3 +134,19 @@ fn the_report_says_what_was_done_and_how_it_ended() {
     assert!(report["epochs"]["latency"]["p99_ms"].as_f64().is_some_and(|p99| p99 > 0.0), "{report:#}");
     assert!(std::fs::read_to_string(hgrm).unwrap().contains("Total count"));
 }
+
+#[test]
+fn on_a_terminal_it_shows_how_it_runs_and_wipes_that_away() {
+    let scene = Scene::copy(2);
+    scene.produce("orders", orders(0..300));
+    let job = scene.start_on_terminal(&[]);
+    wait_until(SOON, "the line shows what came in and that nothing is left", || {
+        let shown = job.stderr();
+        let lines = shown.split(['\r', '\n']).filter(|line| line.contains("epoch ") && line.contains("/s"));
+        let lines: Vec<&str> = lines.collect();
+        lines.iter().any(|line| line.contains("lag 0")) && !lines.iter().all(|line| line.contains("in 0/s"))
+    });
+    let shown = terminate(job);
+    let last = shown.rsplit("\x1b[").next().unwrap_or_default();
+    assert!(!last.contains("/s"), "the line is still there: {shown:?}");
+}

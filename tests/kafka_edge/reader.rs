@@ -101,6 +101,21 @@ fn a_record_comes_out_as_it_went_in() {
 }
 
 #[test]
+fn topics_of_every_codec_are_read() {
+    let broker = Broker::shared();
+    let sent = |codec: &str| (0..500).map(|i| format!("{codec} {i} {}", "again and ".repeat(20))).collect::<Vec<_>>();
+    for codec in ["gzip", "snappy", "lz4", "zstd"] {
+        // The broker compresses what it is given, whatever the producer did.
+        let topic = crate::support::unique(codec);
+        broker.create_topic(&topic, 1, &[("compression.type", codec)]);
+        broker.produce(&topic, sent(codec).into_iter().map(Rec::value));
+        let mut reader = open(&settings(&broker.address, &[]), &[&topic], &[at(0, 0, 0)]);
+        let values: Vec<_> = read_count(&mut reader, 500).into_iter().filter_map(|record| record.value).collect();
+        assert_eq!(values, sent(codec).into_iter().map(String::into_bytes).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_thousand_headers_are_read() {
     let broker = Broker::shared();
     let topic = broker.topic("headers", 1);

@@ -1,6 +1,8 @@
 //! The program as a process, with what it writes.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::FromRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -26,28 +28,22 @@ impl Job {
 
     /// The same, with environment variables.
     pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("TIDEMILL_") && name != "TIDEMILL_BYTES_ONLY" {
-                command.env_remove(name);
-            }
-        }
-        command
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        // SAFETY: `prctl` is async-signal-safe and touches nothing of the parent.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
-        let mut child = command.spawn().expect("the program starts");
+        let mut command = command(arguments, environment);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
         let (output, first) = capture(child.stdout.take().expect("it is piped"));
         let (errors, second) = capture(child.stderr.take().expect("it is piped"));
+        Self { child, output, errors, readers: vec![first, second] }
+    }
+
+    /// The same, with a terminal as standard error.
+    pub fn start_on_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let (ours, its) = terminal();
+        let mut command = command(arguments, environment);
+        let mut child = command.stderr(its).spawn().expect("the program starts");
+        // The command holds the program's end of the terminal: without it reading ends when the program does.
+        drop(command);
+        let (output, first) = capture(child.stdout.take().expect("it is piped"));
+        let (errors, second) = capture_terminal(ours);
         Self { child, output, errors, readers: vec![first, second] }
     }
 
@@ -118,6 +114,53 @@ fn capture(from: impl Read + Send + 'static) -> (Output, JoinHandle<()>) {
         while matches!(lines.read_until(b'\n', &mut line), Ok(count) if count > 0) {
             to.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
             line.clear();
+        }
+    });
+    (output, reader)
+}
+
+fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TIDEMILL_") && name != "TIDEMILL_BYTES_ONLY" {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
+    // SAFETY: `prctl` is async-signal-safe and touches nothing of the parent.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+    command
+}
+
+/// Both ends of a terminal of 100 columns: ours, and the program's.
+fn terminal() -> (File, File) {
+    let (mut ours, mut its) = (-1, -1);
+    let size = libc::winsize { ws_row: 25, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    let none = std::ptr::null_mut();
+    // SAFETY: both numbers and the size live for the call; what is null is left as it is.
+    let made = unsafe { libc::openpty(&mut ours, &mut its, none, none.cast(), &size) };
+    assert_eq!(made, 0, "no terminal: {}", std::io::Error::last_os_error());
+    // SAFETY: they were opened just now, and nobody else has them. Ours is not for the program.
+    unsafe {
+        libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC);
+        (File::from_raw_fd(ours), File::from_raw_fd(its))
+    }
+}
+
+/// A terminal's text has no lines: what is shown anew begins with a carriage return.
+fn capture_terminal(mut from: File) -> (Output, JoinHandle<()>) {
+    let output = Output::default();
+    let to = output.clone();
+    let reader = std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        // Reading fails when the program has ended.
+        while let Ok(count @ 1..) = from.read(&mut chunk) {
+            to.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..count]));
         }
     });
     (output, reader)
