@@ -101,6 +101,6 @@ impl Rows {
         }
         slots.resize(self.width, Value::Null);
         let slots = slots.into_boxed_slice();
-        Event { time, record: self.record.clone(), slots, ..Event::default() }
+        Event { time, layout: 0, position: Default::default(), record: self.record.clone(), slots }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::epoch::Epoch;
-use crate::error::{Reason, Rejected, Rejection, RunError, Stage};
+use crate::error::{Exit, Reason, Rejected, Rejection, RunError, Stage};
 use crate::event::{Key, Micros, OutRecord, Position, Record, Value};
 use crate::plan::Direction;
 
@@ -93,8 +93,8 @@ pub enum Outcome {
 pub trait Letters {
     /// A rejected event as a record of the dead-letter topic.
     fn letter(&self, rejected: &Rejected) -> Outgoing;
-    /// A dead letter that is itself too large: without its value.
-    fn stripped(&self, letter: &Outgoing) -> Outgoing;
+    /// A dead letter that is itself too large: without its value; `None` if it has none any more.
+    fn stripped(&self, letter: &Outgoing) -> Option<Outgoing>;
 }
 
 /// What an epoch delivered, per output: `(output, records)`.
@@ -154,12 +154,15 @@ impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
     pub fn work(&mut self) -> Result<Vec<Done<C>>, RunError> {
         self.send()?;
         let Self { sink, letters, outputs, epochs, .. } = self;
+        let mut settled = Ok(());
         sink.poll(&mut |token, outcome| {
             let of_token = |open: &&mut Open<C>| u64::from(open.serial) == token >> 32;
             if let Some(open) = epochs.iter_mut().find(of_token) {
-                open.settle(token as u32 as usize, outcome, letters, outputs);
+                let result = open.settle(token as u32 as usize, outcome, letters, outputs);
+                settled = std::mem::replace(&mut settled, Ok(())).and(result);
             }
         })?;
+        settled?;
         self.send()?;
         let done = |open: &mut Open<C>| open.sent == open.items.len() && open.flushed && open.in_flight == 0;
         let finish = |Open { epoch, hold, tally, .. }| {
@@ -197,20 +200,30 @@ impl<C> Open<C> {
         outcome: Outcome,
         letters: &impl Letters,
         outputs: &[(Arc<str>, Vec<Direction>)],
-    ) {
+    ) -> Result<(), RunError> {
         self.in_flight -= 1;
-        if let Outcome::TooLarge(limit) = outcome {
-            let item = &self.items[index];
-            let instead = match outputs.get(item.output as usize) {
-                Some((name, _)) => letters.letter(&too_large(item, name, &limit)),
-                None => letters.stripped(item),
-            };
-            *self.tally.entry(item.output).or_default() -= 1;
-            *self.tally.entry(instead.output).or_default() += 1;
-            self.items.push(instead);
-            self.flushed = false;
-        }
+        let Outcome::TooLarge(limit) = outcome else { return Ok(()) };
+        let item = &self.items[index];
+        let instead = match outputs.get(item.output as usize) {
+            Some((name, _)) => letters.letter(&too_large(item, name, &limit)),
+            None => letters.stripped(item).ok_or_else(|| no_room(item, &limit))?,
+        };
+        *self.tally.entry(item.output).or_default() -= 1;
+        *self.tally.entry(instead.output).or_default() += 1;
+        self.items.push(instead);
+        self.flushed = false;
+        Ok(())
     }
+}
+
+/// Why the job stops: to go on would be to lose a record in silence.
+fn no_room(letter: &Outgoing, limit: &str) -> RunError {
+    let Record { topic, partition, offset, .. } = &*letter.origin;
+    let text = format!(
+        "the dead letter of topic {topic}, partition {partition}, offset {offset} is too large even without its value \
+         ({limit}): its key and headers need more; raise max.message.bytes of the dead-letter topic"
+    );
+    RunError::new(Exit::Unavailable, text)
 }
 
 /// The rejection of an output record for its size. A row that steps made has no record of its own: the refused

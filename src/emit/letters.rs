@@ -78,12 +78,11 @@ impl Letters for DeadLetters {
         Outgoing { output: self.output, partition, place, record, origin: rejected.record.clone() }
     }
 
-    fn stripped(&self, letter: &Outgoing) -> Outgoing {
+    fn stripped(&self, letter: &Outgoing) -> Option<Outgoing> {
         let mut letter = letter.clone();
-        if let Some(value) = letter.record.value.take() {
-            add(&mut letter.record.headers, VALUE_BYTES, value.len().to_string());
-        }
-        letter
+        let value = letter.record.value.take()?;
+        add(&mut letter.record.headers, VALUE_BYTES, value.len().to_string());
+        Some(letter)
     }
 }
 
@@ -180,9 +179,10 @@ mod tests {
 
     #[test]
     fn a_dead_letter_that_is_too_large_leaves_its_value_behind() {
-        let letter = letters().stripped(&letters().letter(&rejected(record(), "x")));
+        let letter = letters().stripped(&letters().letter(&rejected(record(), "x"))).unwrap();
         assert_eq!(letter.record.value, None);
         assert_eq!(header(&letter, VALUE_BYTES).as_deref(), Some("9"));
         assert_eq!(letter.record.key, record().key);
+        assert!(letters().stripped(&letter).is_none(), "there is nothing more to leave behind");
     }
 }

@@ -30,8 +30,8 @@ struct Node {
     /// One bit for each field by [`bit`]: most names of a payload are of no field here and miss it.
     bits: u64,
     items: Vec<(usize, usize)>,
-    /// The names of the last object's members, in order.
-    seen: [Cell<Seen>; SEEN],
+    /// The names of the last object's members, in order; of a node with fields.
+    seen: Vec<Cell<Seen>>,
     /// Slots below: of a duplicate name only the last counts, so a value clears what an earlier one left.
     below: Vec<SlotId>,
 }
@@ -82,6 +82,7 @@ impl Reader {
                 }
                 let prefix = prefix(name.as_bytes(), 0, name.len());
                 node.bits |= bit(prefix, name.len());
+                node.seen.resize_with(SEEN, Cell::default);
                 node.fields.push(Field { prefix, name: name.as_str().into(), node: new });
             }
             Segment::Index(index) => {

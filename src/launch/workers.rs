@@ -70,9 +70,11 @@ fn drive(worker: &mut Worker, house: &House, graph: &Running) {
         }
         let now = graph.probe.with_frontier(|frontier| frontier.first().copied());
         if now != delivered {
-            delivered = now;
             #[cfg(debug_assertions)]
-            panic_if_told(worker.index());
+            if delivered.is_some() {
+                panic_if_told(worker.index());
+            }
+            delivered = now;
             graph.sources.borrow().iter().for_each(|wake| wake());
         }
     }

@@ -92,7 +92,13 @@ impl PerEpoch<RowChange, Clock, Change> for AsEvents {
         made.results.extend(changes.into_iter().map(|RowChange { key, before, after }| {
             let event = |row: Row| {
                 let record = Record { value: Some(row.body.as_bytes().to_vec().into()), ..Record::default() };
-                Event { time, record: record.into(), slots: row.slots.to_vec().into(), ..Event::default() }
+                Event {
+                    time,
+                    layout: 0,
+                    position: Default::default(),
+                    record: record.into(),
+                    slots: row.slots.to_vec().into(),
+                }
             };
             Change { key, time, before: before.map(event), after: after.map(event) }
         }));

@@ -1,6 +1,6 @@
 //! Records that a delivery topic refuses for their size.
 
-use crate::scene::{COPY, Scene};
+use crate::scene::{COPY, Scene, ends};
 use crate::support::{Got, Rec};
 
 fn header<'a>(record: &'a Got, name: &str) -> &'a str {
@@ -44,4 +44,17 @@ fn a_dead_letter_that_is_too_large_leaves_without_its_value() {
     assert_eq!((letter.key.as_deref(), letter.value.as_deref()), (Some(&b"k"[..]), None));
     assert_eq!(header(letter, "tidemill.value.bytes"), large.len().to_string());
     assert_eq!(header(letter, "__connect.errors.exception.class.name"), "RecordTooLarge");
+}
+
+#[test]
+fn a_dead_letter_that_never_fits_stops_the_job_and_says_what_to_do() {
+    let scene = Scene::new(COPY);
+    scene.create("orders", 1);
+    scene.create("out", 1);
+    scene.create_with("dead", 1, &[("max.message.bytes", "200")]);
+    scene.produce("orders", [Rec::keyed("k", "rubbish")]);
+    let stderr = ends(scene.start(&["--until-caught-up"]), 69);
+    let told = format!("the dead letter of topic {}, partition 0, offset 0 is too large", scene.topic("orders"));
+    assert!(stderr.contains(&told) && stderr.contains("raise max.message.bytes"), "{stderr}");
+    assert_eq!(scene.committed("orders", 1), [0]);
 }

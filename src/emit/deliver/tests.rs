@@ -3,10 +3,11 @@
 use super::*;
 use bytes::Bytes;
 
-/// Takes `room` records until it is polled; those over 10 bytes are too large.
+/// Takes `room` records until it is polled; those over 10 bytes are too large, or all if it is `shut`.
 #[derive(Default)]
 struct Slow {
     room: usize,
+    shut: bool,
     waiting: Vec<(u64, Outcome)>,
     /// Values as they were sent, `|` for a flush.
     sent: Vec<String>,
@@ -19,7 +20,7 @@ impl Sink for Slow {
         }
         let value = item.record.value.as_deref().unwrap_or(b"none");
         self.sent.push(String::from_utf8(value.to_vec()).unwrap());
-        let large = value.len() > 10;
+        let large = value.len() > 10 || self.shut;
         self.waiting.push((token, if large { Outcome::TooLarge("10 bytes".into()) } else { Outcome::Delivered }));
         Ok(true)
     }
@@ -45,8 +46,8 @@ impl Letters for Short {
         Outgoing { output: 2, origin: rejected.record.clone(), ..item(2, 0, 0, value) }
     }
 
-    fn stripped(&self, letter: &Outgoing) -> Outgoing {
-        Outgoing { record: OutRecord::default(), ..letter.clone() }
+    fn stripped(&self, letter: &Outgoing) -> Option<Outgoing> {
+        letter.record.value.as_ref().map(|_| Outgoing { record: OutRecord::default(), ..letter.clone() })
     }
 }
 
@@ -96,4 +97,15 @@ fn what_is_too_large_goes_to_the_dead_letters_and_from_there_without_its_value()
     deliverer.enqueue(1, vec![item(0, 0, 0, "short"), item(0, 0, 1, "much too long")], "one");
     assert_eq!(finish(&mut deliverer), [(1, "one", vec![(0, 1), (2, 1)])]);
     assert_eq!(deliverer.sink.sent, ["short", "much too long", "|", "a letter that is large, too", "|", "none", "|"]);
+}
+
+#[test]
+fn a_dead_letter_that_never_fits_stops_the_job() {
+    let mut deliverer = deliverer(100);
+    deliverer.sink.shut = true;
+    deliverer.enqueue(1, vec![item(0, 0, 5, "any")], "one");
+    let error = (0..10).find_map(|_| deliverer.work().err()).expect("it ends");
+    assert_eq!(error.exit, Exit::Unavailable);
+    assert!(error.message.contains("topic in, partition 0, offset 5"), "{}", error.message);
+    assert_eq!(deliverer.sink.sent.len(), 6, "the record, its letter, that without its value; and a flush for each");
 }
