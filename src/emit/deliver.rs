@@ -159,7 +159,9 @@ impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
             let of_token = |open: &&mut Open<C>| u64::from(open.serial) == token >> 32;
             if let Some(open) = epochs.iter_mut().find(of_token) {
                 let result = open.settle(token as u32 as usize, outcome, letters, outputs);
-                settled = std::mem::replace(&mut settled, Ok(())).and(result);
+                if settled.is_ok() {
+                    settled = result;
+                }
             }
         })?;
         settled?;

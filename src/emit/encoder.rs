@@ -91,9 +91,9 @@ impl Encoder {
 
     /// The record of an event of an append stream; `None` where the output's condition does not hold.
     pub fn event(&self, event: &mut Event, now: Micros) -> Result<Option<Outgoing>, Rejection> {
-        let encoded = self.encode(event, None, now)?;
-        let within = |event: &mut Event| Within::Event(event.time, std::mem::take(&mut event.position));
-        Ok(encoded.map(|encoded| self.outgoing(encoded, within(event), event.record.clone())))
+        let Some(encoded) = self.encode(event, None, now)? else { return Ok(None) };
+        let within = Within::Event(event.time, std::mem::take(&mut event.position));
+        Ok(Some(self.outgoing(encoded, within, event.record.clone())))
     }
 
     /// Adds the records of a change: at most two, as an output's key may be another one than the collection's. A row

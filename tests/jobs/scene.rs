@@ -86,20 +86,17 @@ impl<'b> Scene<'b> {
 
     /// With a terminal as standard error.
     pub fn start_on_terminal(&self, arguments: &[&str]) -> Job {
-        let all = self.arguments("job.yaml", arguments);
-        Job::start_on_terminal(&all.iter().map(String::as_str).collect::<Vec<_>>(), &[self.environment()])
+        Job::start_on_terminal(&self.arguments("job.yaml", arguments), &[self.environment()])
     }
 
     /// With one environment variable more.
     pub fn start_with(&self, arguments: &[&str], variable: (&str, &str)) -> Job {
-        let all = self.arguments("job.yaml", arguments);
-        Job::start_with(&all.iter().map(String::as_str).collect::<Vec<_>>(), &[self.environment(), variable])
+        Job::start_with(&self.arguments("job.yaml", arguments), &[self.environment(), variable])
     }
 
     /// Another file of the folder.
     pub fn start_file(&self, file: &str, arguments: &[&str]) -> Job {
-        let all = self.arguments(file, arguments);
-        Job::start_with(&all.iter().map(String::as_str).collect::<Vec<_>>(), &[self.environment()])
+        Job::start_with(&self.arguments(file, arguments), &[self.environment()])
     }
 
     fn environment(&self) -> (&str, &str) {

@@ -23,29 +23,38 @@ fn encrypted(broker: &Broker, options: &[&str]) -> Settings {
     settings(address, &[&["security.protocol=SASL_SSL"], options].concat())
 }
 
+/// The same, with the certificate that vouches for the broker.
+fn trusted(broker: &Broker, options: &[&str]) -> Settings {
+    let (_, certificate) = broker.tls.as_ref().expect("a broker that the tests started");
+    encrypted(broker, &[options, &[&format!("ssl.ca.location={}", certificate.display())]].concat())
+}
+
+/// A topic is found, and a record goes there and comes back.
+fn there_and_back(broker: &Broker, settings: &Settings, way: &str) {
+    let topic = broker.topic("encrypted", 1);
+    let found = Admin::new(settings, &Health::default()).unwrap().topics(&[&topic], &[]);
+    assert!(found.is_ok(), "{way}: {}", found.unwrap_err().message);
+    let mut producer = writer::open(settings, &[&topic]);
+    assert_eq!(producer.send(&writer::record(0, b"a secret", 0)).unwrap(), Sent::Queued);
+    let (mut reader, mut read) = (open(settings, &[&topic], &[at(0, 0, 0)]), Vec::new());
+    wait_until(WAIT, "the record is delivered and read", || {
+        producer.poll(&mut |_| {}).unwrap();
+        read_more(&mut reader, &mut read);
+        producer.in_flight() == 0 && !read.is_empty()
+    });
+    assert_eq!(read[0].value.as_deref(), Some(&b"a secret"[..]), "{way}");
+}
+
 #[test]
 fn records_travel_encrypted_with_every_mechanism() {
     let broker = Broker::own();
-    let certificate = format!("ssl.ca.location={}", broker.tls.as_ref().unwrap().1.display());
     let (user, password) = (format!("sasl.username={ADMIN}"), format!("sasl.password={PASSWORD}"));
     let subject = format!("sasl.oauthbearer.config=principal={ADMIN}");
     let by_password = |mechanism| vec![mechanism, user.as_str(), password.as_str()];
     let by_token = vec!["sasl.mechanisms=OAUTHBEARER", "enable.sasl.oauthbearer.unsecure.jwt=true", &subject];
     let ways = [by_password("sasl.mechanisms=PLAIN"), by_password("sasl.mechanisms=SCRAM-SHA-256"), by_token];
     for way in ways {
-        let topic = broker.topic("encrypted", 1);
-        let settings = encrypted(&broker, &[&way[..], &[&certificate]].concat());
-        let found = Admin::new(&settings, &Health::default()).unwrap().topics(&[&topic], &[]);
-        assert!(found.is_ok(), "{way:?}: {}", found.unwrap_err().message);
-        let mut producer = writer::open(&settings, &[&topic]);
-        assert_eq!(producer.send(&writer::record(0, b"a secret", 0)).unwrap(), Sent::Queued);
-        let (mut reader, mut read) = (open(&settings, &[&topic], &[at(0, 0, 0)]), Vec::new());
-        wait_until(WAIT, "the record is delivered and read", || {
-            producer.poll(&mut |_| {}).unwrap();
-            read_more(&mut reader, &mut read);
-            producer.in_flight() == 0 && !read.is_empty()
-        });
-        assert_eq!(read[0].value.as_deref(), Some(&b"a secret"[..]), "{way:?}");
+        there_and_back(&broker, &trusted(&broker, &way), &format!("{way:?}"));
     }
 }
 
@@ -80,41 +89,31 @@ fn http_request(stream: &mut TcpStream) -> String {
     let (mut request, mut chunk) = (String::new(), [0; 4096]);
     loop {
         let count = stream.read(&mut chunk).unwrap();
+        assert!(count > 0, "the request ends within: {request}");
         request.push_str(std::str::from_utf8(&chunk[..count]).unwrap());
         let Some((head, body)) = request.split_once("\r\n\r\n") else { continue };
         let length =
             head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
-        if count == 0 || body.len() >= length.unwrap_or(0) {
+        if body.len() >= length.unwrap_or(0) {
             return request;
         }
     }
 }
 
 fn by_issued_token(broker: &Broker, secret: &str, issuer: &str) -> Settings {
-    let certificate = format!("ssl.ca.location={}", broker.tls.as_ref().unwrap().1.display());
     let (endpoint, secret) =
         (format!("sasl.oauthbearer.token.endpoint.url={issuer}"), format!("sasl.oauthbearer.client.secret={secret}"));
     let who = ["sasl.mechanisms=OAUTHBEARER", "sasl.oauthbearer.method=oidc", "sasl.oauthbearer.client.id=tidemill"];
-    encrypted(broker, &[&who[..], &[&certificate, &endpoint, &secret]].concat())
+    trusted(broker, &[&who[..], &[&endpoint, &secret]].concat())
 }
 
 #[test]
 fn a_token_is_fetched_from_its_issuer() {
     let broker = Broker::own();
-    let topic = broker.topic("issued", 1);
     let (issuer, asked) = token_issuer("s3cret of the issuer");
-    let settings = by_issued_token(&broker, "s3cret of the issuer", &issuer);
-    let found = Admin::new(&settings, &Health::default()).unwrap().topics(&[&topic], &[]);
-    assert!(found.is_ok(), "{}", found.unwrap_err().message);
-    let mut producer = writer::open(&settings, &[&topic]);
-    assert_eq!(producer.send(&writer::record(0, b"by a token", 0)).unwrap(), Sent::Queued);
-    let (mut reader, mut read) = (open(&settings, &[&topic], &[at(0, 0, 0)]), Vec::new());
-    wait_until(WAIT, "the record is delivered and read", || {
-        producer.poll(&mut |_| {}).unwrap();
-        read_more(&mut reader, &mut read);
-        producer.in_flight() == 0 && !read.is_empty()
-    });
-    assert!(asked.lock().unwrap().iter().all(|request| request.contains("grant_type=client_credentials")));
+    there_and_back(&broker, &by_issued_token(&broker, "s3cret of the issuer", &issuer), "by an issued token");
+    let asked = asked.lock().unwrap();
+    assert!(!asked.is_empty() && asked.iter().all(|request| request.contains("grant_type=client_credentials")));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The program as a process, with what it writes.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::FromRawFd;
@@ -27,7 +28,7 @@ impl Job {
     }
 
     /// The same, with environment variables.
-    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub fn start_with(arguments: &[impl AsRef<OsStr>], environment: &[(&str, &str)]) -> Self {
         let mut command = command(arguments, environment);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
         let (output, first) = capture(child.stdout.take().expect("it is piped"));
@@ -36,7 +37,7 @@ impl Job {
     }
 
     /// The same, with a terminal as standard error.
-    pub fn start_on_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub fn start_on_terminal(arguments: &[impl AsRef<OsStr>], environment: &[(&str, &str)]) -> Self {
         let (ours, its) = terminal();
         let mut command = command(arguments, environment);
         let mut child = command.stderr(its).spawn().expect("the program starts");
@@ -119,7 +120,7 @@ fn capture(from: impl Read + Send + 'static) -> (Output, JoinHandle<()>) {
     (output, reader)
 }
 
-fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+fn command(arguments: &[impl AsRef<OsStr>], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TIDEMILL_") && name != "TIDEMILL_BYTES_ONLY" {
