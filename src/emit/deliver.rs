@@ -80,6 +80,10 @@ pub trait Sink {
     fn flush(&mut self) -> Result<(), RunError>;
     /// What has come of records sent earlier.
     fn poll(&mut self, done: &mut impl FnMut(u64, Outcome)) -> Result<(), RunError>;
+    /// Are records of this output counted and nothing else?
+    fn only_counts(&self, _output: u16) -> bool {
+        false
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +103,14 @@ pub trait Letters {
 
 /// What an epoch delivered, per output: `(output, records)`.
 pub type Tally = Vec<(u16, u64)>;
+
+/// What has come so far of an epoch that is not complete.
+#[derive(Default)]
+pub struct Gathered {
+    pub items: Vec<Outgoing>,
+    /// Of outputs that are only counted: how many.
+    pub counted: BTreeMap<u16, u64>,
+}
 
 /// Records of open epochs on their way to one worker's sinks.
 pub struct Deliverer<S, L, C> {
@@ -138,13 +150,21 @@ impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
         Self { sink, letters, outputs, epochs: Vec::new(), serial: 0 }
     }
 
+    /// Takes out what is only counted: it need not wait for its epoch.
+    pub fn count(&self, items: &mut Vec<Outgoing>, counted: &mut BTreeMap<u16, u64>) {
+        for item in items.extract_if(.., |item| self.sink.only_counts(item.output)) {
+            *counted.entry(item.output).or_default() += 1;
+        }
+    }
+
     /// Takes a complete epoch, after all that precede it. `hold` is given back when all of it is delivered.
-    pub fn enqueue(&mut self, epoch: Epoch, mut items: Vec<Outgoing>, hold: C) {
+    pub fn enqueue(&mut self, epoch: Epoch, gathered: Gathered, hold: C) {
+        let Gathered { mut items, counted: mut tally } = gathered;
         let outputs = &self.outputs;
         let directions = |output: u16| outputs.get(output as usize).map_or(&[][..], |(_, order)| order);
         items.sort_by(|a, b| a.output.cmp(&b.output).then_with(|| a.cmp(b, directions(a.output))));
         let of_one = items.chunk_by(|a, b| a.output == b.output);
-        let tally = of_one.map(|items| (items[0].output, items.len() as u64)).collect();
+        tally.extend(of_one.map(|items| (items[0].output, items.len() as u64)));
         let (serial, sent, in_flight, flushed) = (self.serial, 0, 0, false);
         self.epochs.push(Open { epoch, serial, hold, items, sent, in_flight, flushed, tally });
         self.serial = serial.wrapping_add(1);

@@ -11,7 +11,7 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::deliver::{Deliverer, Done, Letters, Outgoing, Sink};
+use super::deliver::{Deliverer, Done, Gathered, Letters, Outgoing, Sink};
 use super::encoder::Encoder;
 use crate::epoch::operator::{Edge, Made, PerEpoch, Wake, absorb, passed};
 use crate::epoch::{Clock, Epoch};
@@ -133,23 +133,25 @@ where
     alarm.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
     let activator = scope.activator_for(address);
     builder.build(move |_| {
-        let mut open: BTreeMap<Epoch, (Capability<Epoch>, Instant, Vec<Outgoing>)> = BTreeMap::new();
+        let mut open: BTreeMap<Epoch, (Capability<Epoch>, Instant, Gathered)> = BTreeMap::new();
         let mut began: BTreeMap<Epoch, Instant> = BTreeMap::new();
         let mut held = Vec::new();
         let mut look_at = Instant::now();
         move |frontiers| {
             input.for_each(|time, data| {
-                let fresh = || (time.retain(0), Instant::now(), Vec::new());
-                absorb(&mut open.entry(*time.time()).or_insert_with(fresh).2, data);
+                let fresh = || (time.retain(0), Instant::now(), Gathered::default());
+                let gathered = &mut open.entry(*time.time()).or_insert_with(fresh).2;
+                deliverer.count(data, &mut gathered.counted);
+                absorb(&mut gathered.items, data);
             });
             while let Some(first) = open.first_entry().filter(|first| passed(frontiers, *first.key())) {
-                let (epoch, (capability, at, items)) = first.remove_entry();
+                let (epoch, (capability, at, gathered)) = first.remove_entry();
                 if !(hooks.may_leave)(epoch) {
                     held.push(capability);
                     continue;
                 }
                 began.insert(epoch, at);
-                deliverer.enqueue(epoch, items, capability);
+                deliverer.enqueue(epoch, gathered, capability);
                 look_at = Instant::now() + FIRST_LOOK;
             }
             let early = look_at.saturating_duration_since(Instant::now());

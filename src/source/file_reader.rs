@@ -42,6 +42,9 @@ pub(super) struct FileReader {
     pub(super) reports: Vec<Report>,
 }
 
+/// With two epochs open no third is begun while this much (bytes of lines) is not delivered. A file is read faster than
+/// it is worked off, and what waits only fills caches and fresh memory.
+const WAITING: usize = 4 << 20;
 /// How long to wait before looking again when only another thread's doing can be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -82,7 +85,8 @@ impl FileReader {
                 return self.finish(epoch, now);
             }
             let tables_first = epoch > 0 && !self.counting && !(self.reins.delivered)(0);
-            if !self.open.has_room() || tables_first {
+            let enough = self.open.len() >= 2 && self.reins.open_bytes.get() >= WAITING;
+            if enough || !self.open.has_room() || tables_first {
                 return Step::Wait(LOOK_AGAIN);
             }
             self.begin(epoch, now);

@@ -14,12 +14,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::buffers::Buffers;
 use crate::error::{Exit, RunError};
 
-/// Bytes read at a time.
-const CHUNK: usize = 128 << 10;
 /// Chunks that a reader may be ahead.
-const AHEAD: usize = 4;
+const AHEAD: usize = 16;
 /// A line longer than this is no record of anything: the job stops.
 const LONGEST_LINE: usize = 256 << 20;
 
@@ -193,19 +192,24 @@ fn reader(path: &str) -> io::Result<Box<dyn Read + Send>> {
 
 /// Sends all lines on, as soon as they are there; the last one needs no line break.
 fn read_lines(mut from: impl Read, input: u32, to: &SyncSender<Message>, wake: &dyn Fn()) -> io::Result<()> {
-    let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
+    let buffers = Buffers::default();
+    let mut buffer = buffers.take();
     let mut first = 0;
     loop {
-        let read = read_some(&mut from, &mut buffer)?;
-        let complete = match memchr::memrchr(b'\n', &buffer) {
-            _ if read == 0 => buffer.len(),
-            Some(at) => at + 1,
-            None if buffer.len() > LONGEST_LINE => return Err(io::Error::other("a line is longer than 256 MiB")),
+        // What is left of the reads before has no line break.
+        let left = buffer.filled().len();
+        let read = buffer.read_from(&mut from)?;
+        let filled = buffer.filled();
+        let complete = match memchr::memrchr(b'\n', &filled[left..]) {
+            _ if read == 0 => filled.len(),
+            Some(at) => left + at + 1,
+            None if filled.len() > LONGEST_LINE => return Err(io::Error::other("a line is longer than 256 MiB")),
             None => continue,
         };
-        let rest = buffer[complete..].to_vec();
+        let mut next = buffers.take();
+        next.extend(&filled[complete..]);
         buffer.truncate(complete);
-        let lines = split(std::mem::replace(&mut buffer, rest), input, first);
+        let lines = split(buffers.lend(std::mem::replace(&mut buffer, next)), input, first);
         first += lines.ends.len() as i64;
         let count = lines.ends.len();
         if count > 0 {
@@ -220,27 +224,13 @@ fn read_lines(mut from: impl Read, input: u32, to: &SyncSender<Message>, wake: &
     }
 }
 
-fn read_some(from: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    let start = buffer.len();
-    buffer.resize(start + CHUNK, 0);
-    loop {
-        match from.read(&mut buffer[start..]) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            result => {
-                buffer.truncate(start + *result.as_ref().unwrap_or(&0));
-                return result;
-            }
-        }
-    }
-}
-
-fn split(bytes: Vec<u8>, input: u32, first: i64) -> Lines {
+fn split(bytes: Bytes, input: u32, first: i64) -> Lines {
     let mut ends: Vec<u32> = memchr::memchr_iter(b'\n', &bytes).map(|at| at as u32).collect();
     let after_last = ends.last().map_or(0, |end| *end as usize + 1);
     if after_last < bytes.len() {
         ends.push(bytes.len() as u32);
     }
-    Lines { input, turn: 0, first, bytes: bytes.into(), ends }
+    Lines { input, turn: 0, first, bytes, ends }
 }
 
 #[cfg(test)]
@@ -300,6 +290,16 @@ mod tests {
             assert_eq!(lines.len(), 50_000);
             assert_eq!(lines[49_999], (0, 49_999, "line 49999".to_owned()));
         }
+    }
+
+    #[test]
+    fn lines_are_whole_however_many_reads_they_take() {
+        let lengths = [3, 700_000, 0, 131_072, 131_071, 1, 262_143, 5];
+        let expected: Vec<String> = (b'a'..).zip(lengths).map(|(c, n)| char::from(c).to_string().repeat(n)).collect();
+        let (_dir, path) = file("long", expected.join("\n").as_bytes());
+        let mut feed = Feed::open(&[path], 0, Arc::new(|| ())).unwrap();
+        let lines = epoch(&mut feed, 100).into_iter().map(|(_, _, text)| text);
+        assert!(lines.eq(expected));
     }
 
     #[test]

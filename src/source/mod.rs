@@ -1,6 +1,7 @@
 //! The source room: topics or files → events of an epoch.
 
 mod arrived;
+mod buffers;
 mod cloudevents;
 pub mod decode;
 mod fields;

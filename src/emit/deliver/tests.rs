@@ -11,6 +11,8 @@ struct Slow {
     waiting: Vec<(u64, Outcome)>,
     /// Values as they were sent, `|` for a flush.
     sent: Vec<String>,
+    /// An output that is only counted.
+    counter: Option<u16>,
 }
 
 impl Sink for Slow {
@@ -34,6 +36,10 @@ impl Sink for Slow {
         // The last answers first, as those of several partitions may come.
         self.waiting.drain(..).rev().for_each(|(token, outcome)| done(token, outcome));
         Ok(())
+    }
+
+    fn only_counts(&self, output: u16) -> bool {
+        self.counter == Some(output)
     }
 }
 
@@ -63,6 +69,10 @@ fn deliverer(room: usize) -> Deliverer<Slow, Short, &'static str> {
     Deliverer::new(Slow { room, ..Slow::default() }, Short, outputs)
 }
 
+fn complete(items: impl Into<Vec<Outgoing>>) -> Gathered {
+    Gathered { items: items.into(), ..Gathered::default() }
+}
+
 /// Works until nothing is left; what was done, call by call.
 fn finish(deliverer: &mut Deliverer<Slow, Short, &'static str>) -> Vec<(Epoch, &'static str, Tally)> {
     let mut all = Vec::new();
@@ -76,7 +86,8 @@ fn finish(deliverer: &mut Deliverer<Slow, Short, &'static str>) -> Vec<(Epoch, &
 fn an_epoch_leaves_by_output_then_order_then_event_order() {
     let mut deliverer = deliverer(100);
     let items = [(1, 9, 0, "b0"), (0, 1, 1, "low"), (0, 2, 8, "high 8"), (0, 2, 3, "high 3"), (1, 1, 2, "b2")];
-    deliverer.enqueue(7, items.map(|(output, by, offset, value)| item(output, by, offset, value)).into(), "seven");
+    let items = items.map(|(output, by, offset, value)| item(output, by, offset, value));
+    deliverer.enqueue(7, complete(items), "seven");
     assert_eq!(finish(&mut deliverer), [(7, "seven", vec![(0, 3), (1, 2)])]);
     assert_eq!(deliverer.sink.sent, ["high 3", "high 8", "low", "b0", "b2", "|"]);
 }
@@ -85,7 +96,8 @@ fn an_epoch_leaves_by_output_then_order_then_event_order() {
 fn a_sink_without_room_is_asked_again_and_epochs_stay_in_order() {
     let mut deliverer = deliverer(2);
     for (epoch, hold) in [(1, "one"), (2, "two")] {
-        deliverer.enqueue(epoch, (0..3).map(|offset| item(1, 0, offset, &format!("{epoch}.{offset}"))).collect(), hold);
+        let items = [0, 1, 2].map(|offset| item(1, 0, offset, &format!("{epoch}.{offset}")));
+        deliverer.enqueue(epoch, complete(items), hold);
     }
     assert_eq!(finish(&mut deliverer), [(1, "one", vec![(1, 3)]), (2, "two", vec![(1, 3)])]);
     assert_eq!(deliverer.sink.sent, ["1.0", "1.1", "1.2", "|", "2.0", "2.1", "2.2", "|"]);
@@ -94,7 +106,7 @@ fn a_sink_without_room_is_asked_again_and_epochs_stay_in_order() {
 #[test]
 fn what_is_too_large_goes_to_the_dead_letters_and_from_there_without_its_value() {
     let mut deliverer = deliverer(100);
-    deliverer.enqueue(1, vec![item(0, 0, 0, "short"), item(0, 0, 1, "much too long")], "one");
+    deliverer.enqueue(1, complete([item(0, 0, 0, "short"), item(0, 0, 1, "much too long")]), "one");
     assert_eq!(finish(&mut deliverer), [(1, "one", vec![(0, 1), (2, 1)])]);
     assert_eq!(deliverer.sink.sent, ["short", "much too long", "|", "a letter that is large, too", "|", "none", "|"]);
 }
@@ -103,9 +115,24 @@ fn what_is_too_large_goes_to_the_dead_letters_and_from_there_without_its_value()
 fn a_dead_letter_that_never_fits_stops_the_job() {
     let mut deliverer = deliverer(100);
     deliverer.sink.shut = true;
-    deliverer.enqueue(1, vec![item(0, 0, 5, "any")], "one");
+    deliverer.enqueue(1, complete([item(0, 0, 5, "any")]), "one");
     let error = (0..10).find_map(|_| deliverer.work().err()).expect("it ends");
     assert_eq!(error.exit, Exit::Unavailable);
     assert!(error.message.contains("topic in, partition 0, offset 5"), "{}", error.message);
     assert_eq!(deliverer.sink.sent.len(), 6, "the record, its letter, that without its value; and a flush for each");
+}
+
+#[test]
+fn what_is_only_counted_is_told_with_its_epoch_and_never_sent() {
+    let mut deliverer = deliverer(100);
+    deliverer.sink.counter = Some(1);
+    let mut gathered = Gathered::default();
+    for offset in 0..3 {
+        let mut arriving = vec![item(1, 0, offset, "counted"), item(0, 0, offset, "sent")];
+        deliverer.count(&mut arriving, &mut gathered.counted);
+        gathered.items.append(&mut arriving);
+    }
+    deliverer.enqueue(1, gathered, "one");
+    assert_eq!(finish(&mut deliverer), [(1, "one", vec![(0, 3), (1, 3)])]);
+    assert_eq!(deliverer.sink.sent, ["sent", "sent", "sent", "|"]);
 }
