@@ -84,9 +84,7 @@ fn run(aggregate: &Aggregate, events: &[[Value; 2]]) -> Run {
         }
         run.adding += clock() - begin;
         let begin = clock();
-        for partial in fold.flush(aggregate, Micros::MIN).partials {
-            groups.merge(aggregate, partial);
-        }
+        groups.merge(aggregate, fold.flush(aggregate, Micros::MIN).partials);
         let changes = groups.close(aggregate, Closing { watermark: 0, greatest: 0, now: 0 }).changes;
         run.ending += clock() - begin;
         run.rows.extend(changes.iter().filter_map(|change| change.after.as_ref()).map(row));

@@ -60,6 +60,9 @@ pub struct Groups {
     bytes: usize,
 }
 
+/// Partials whose groups are looked up together.
+const AT_ONCE: usize = 32;
+
 #[derive(Debug)]
 struct Group {
     hash: u64,
@@ -103,19 +106,31 @@ impl Groups {
         self.windows.keys().next().copied()
     }
 
-    /// Takes in a partial, of this epoch.
-    pub fn merge(&mut self, aggregate: &Aggregate, partial: Partial) {
-        let Self { table, slab, .. } = self;
-        let hash = partial.hash.wrapping_add(partial.window as u64);
-        let known = table.find(hash, |at| {
-            let group = slab[*at as usize].as_ref();
+    /// Takes in partials, of this epoch. Their groups lie anywhere in memory, so some are looked up before the first is
+    /// merged: waiting for them overlaps.
+    pub fn merge(&mut self, aggregate: &Aggregate, partials: Vec<Partial>) {
+        let mut partials = partials.into_iter();
+        let mut known: Vec<Option<u32>> = Vec::with_capacity(AT_ONCE);
+        while !partials.as_slice().is_empty() {
+            known.extend(partials.as_slice().iter().take(AT_ONCE).map(|partial| self.find(partial)));
+            for (known, partial) in known.drain(..).zip(&mut partials) {
+                // Two workers' partials of one new key may be among those looked up.
+                match known.or_else(|| self.find(&partial)) {
+                    Some(at) => self.merge_into(aggregate, at, partial),
+                    None => self.insert(aggregate, partial),
+                }
+            }
+        }
+    }
+
+    fn find(&self, partial: &Partial) -> Option<u32> {
+        let hash = group_hash(partial);
+        let same = |at: &u32| {
+            let group = self.slab[*at as usize].as_ref();
             group
                 .is_some_and(|group| group.hash == hash && group.window == partial.window && *group.key == *partial.key)
-        });
-        match known.copied() {
-            Some(at) => self.merge_into(aggregate, at, partial),
-            None => self.insert(aggregate, hash, partial),
-        }
+        };
+        self.table.find(hash, same).copied()
     }
 
     fn merge_into(&mut self, aggregate: &Aggregate, at: u32, partial: Partial) {
@@ -132,7 +147,8 @@ impl Groups {
         }
     }
 
-    fn insert(&mut self, aggregate: &Aggregate, hash: u64, partial: Partial) {
+    fn insert(&mut self, aggregate: &Aggregate, partial: Partial) {
+        let hash = group_hash(&partial);
         let Partial { window, last, key, states, .. } = partial;
         let key: Key = key.into_vec().into();
         let states = states.into_vec().into_boxed_slice();
@@ -299,6 +315,10 @@ impl Group {
         }
         (beyond, freed)
     }
+}
+
+fn group_hash(partial: &Partial) -> u64 {
+    partial.hash.wrapping_add(partial.window as u64)
 }
 
 fn published_bytes(published: Option<&(Micros, Box<[Value]>)>) -> usize {

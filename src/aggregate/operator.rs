@@ -220,9 +220,7 @@ impl Grouping {
     fn end(&mut self, partials: Vec<Partial>, clock: &[Clock]) -> Results {
         let started = Instant::now();
         let aggregate = self.step.aggregate();
-        for partial in partials {
-            self.groups.merge(aggregate, partial);
-        }
+        self.groups.merge(aggregate, partials);
         let Some(clock) = clock.last() else { return Results::default() };
         let watermark = clock.watermark(&self.step.origins);
         let closing = Closing { watermark, greatest: clock.greatest, now: clock.now };

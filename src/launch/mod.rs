@@ -18,6 +18,7 @@ use crate::telemetry::Telemetry;
 
 mod connect;
 mod kafka;
+mod memory;
 mod options;
 mod panic;
 pub mod peers;
@@ -38,6 +39,7 @@ const LAST_COMMIT: Duration = Duration::from_secs(20);
 
 /// Runs the job until it has ended, failed or been stopped.
 pub fn run(plan: Plan, options: Options, telemetry: Arc<Telemetry>, stop: Stop) -> Result<(), RunError> {
+    memory::in_small_pages();
     let (ends, ended) = channel();
     panic::report_to(ends.clone());
     let options = Arc::new(options);

@@ -102,6 +102,7 @@ impl Room {
             let fold = &mut self.folds[event.record.offset as usize % workers];
             fold.add(&self.aggregate, Input::of(event), 0).unwrap();
         }
+        let mut partials: Vec<Vec<Partial>> = self.groups.iter().map(|_| Vec::new()).collect();
         for fold in &mut self.folds {
             let flushed = fold.flush(&self.aggregate, self.watermark);
             self.late += flushed.late;
@@ -109,8 +110,11 @@ impl Room {
             for partial in flushed.partials {
                 let bytes = bincode::serialize(&partial).unwrap();
                 let partial: Partial = bincode::deserialize(&bytes).unwrap();
-                self.groups[partial.hash as usize % workers].merge(&self.aggregate, partial);
+                partials[partial.hash as usize % workers].push(partial);
             }
+        }
+        for (groups, partials) in self.groups.iter_mut().zip(partials) {
+            groups.merge(&self.aggregate, partials);
         }
         self.watermark = watermark;
         self.close()
