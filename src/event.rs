@@ -130,17 +130,20 @@ impl Record {
     pub fn body(&self) -> Option<&Bytes> {
         self.body.as_ref().or(self.value.as_ref())
     }
+
+    /// The order of records of one time: (topic, partition, offset).
+    pub fn cmp_place(&self, other: &Self) -> Ordering {
+        let topics =
+            if Arc::ptr_eq(&self.topic, &other.topic) { Ordering::Equal } else { self.topic.cmp(&other.topic) };
+        topics.then_with(|| (self.partition, self.offset).cmp(&(other.partition, other.offset)))
+    }
 }
 
 impl Event {
     /// Event order: (event time, topic, partition, offset), then position.
     pub fn cmp_order(&self, other: &Self) -> Ordering {
-        let (a, b) = (&*self.record, &*other.record);
-        self.time
-            .cmp(&other.time)
-            .then_with(|| if Arc::ptr_eq(&a.topic, &b.topic) { Ordering::Equal } else { a.topic.cmp(&b.topic) })
-            .then_with(|| (a.partition, a.offset).cmp(&(b.partition, b.offset)))
-            .then_with(|| self.position.cmp(&other.position))
+        let by_record = self.time.cmp(&other.time).then_with(|| self.record.cmp_place(&other.record));
+        by_record.then_with(|| self.position.cmp(&other.position))
     }
 }
 

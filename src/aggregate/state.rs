@@ -90,7 +90,7 @@ impl State {
             State::Array(array) => {
                 array.add(Item { by: y.clone(), placed: placed() }, choice(func))?;
             }
-            State::Distinct(distinct) => distinct.add(x),
+            State::Distinct(distinct) => distinct.add(x)?,
             State::Sketch(sketch) => sketch.add(x),
             State::Histogram(histogram) => histogram.add(as_double(x)?),
             State::Moments(moments) => moments.add(x)?,
@@ -123,7 +123,7 @@ impl State {
             (State::Pick(_), State::Pick(None)) => {}
             (State::ByOther(_), State::ByOther(None)) => {}
             (State::Array(own), State::Array(other)) => own.merge(*other, choice(func))?,
-            (State::Distinct(own), State::Distinct(other)) => own.merge(*other),
+            (State::Distinct(own), State::Distinct(other)) => own.merge(*other)?,
             (State::Sketch(own), State::Sketch(other)) => own.merge(*other),
             (State::Histogram(own), State::Histogram(other)) => own.merge(*other),
             (State::Moments(own), State::Moments(other)) => own.merge(*other),

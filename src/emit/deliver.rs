@@ -54,15 +54,10 @@ impl Outgoing {
                 return order;
             }
         }
-        let topics = || {
-            let [a, b] = [self, other].map(|item| &item.origin.topic);
-            if Arc::ptr_eq(a, b) { Ordering::Equal } else { a.cmp(b) }
-        };
         match (&self.place.within, &other.place.within) {
             (Within::Row(a), Within::Row(b)) => a.cmp(b),
             (Within::Event(a, a_position), Within::Event(b, b_position)) => {
-                let offset = |item: &Self| (item.origin.partition, item.origin.offset);
-                let by_record = a.cmp(b).then_with(topics).then_with(|| offset(self).cmp(&offset(other)));
+                let by_record = a.cmp(b).then_with(|| self.origin.cmp_place(&other.origin));
                 by_record.then_with(|| a_position.cmp(b_position))
             }
             // All records of an output are of one kind.

@@ -114,7 +114,7 @@ fn members<'a>(scanner: &mut Scanner<'a>) -> Result<Parts<'a>, JsonError> {
 
 fn elements<'a>(scanner: &mut Scanner<'a>) -> Result<Parts<'a>, JsonError> {
     let mut parts = Parts::new();
-    let mut more = scanner.first_item()?;
+    let mut more = scanner.first_item();
     while more {
         let value = raw_value(scanner)?;
         parts.push(Part { name: None, value });
@@ -154,7 +154,7 @@ fn get_text<'a>(text: &'a str, path: &[Segment]) -> Option<&'a str> {
             }
         }
         (Token::Array, Segment::Index(index)) => {
-            let mut more = scanner.first_item().ok()?;
+            let mut more = scanner.first_item();
             for _ in 0..*index {
                 if more {
                     scanner.skip_value().ok()?;

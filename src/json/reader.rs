@@ -136,7 +136,7 @@ impl Reader {
     }
 
     fn object(&self, scanner: &mut Scanner<'_>, node: &Node, slots: &mut [Value]) -> Result<(), JsonError> {
-        let mut more = scanner.first_member()?;
+        let mut more = scanner.first_member();
         let mut place = 0;
         while more {
             let child = match node.seen.get(place).map(Cell::get) {
@@ -161,7 +161,7 @@ impl Reader {
     }
 
     fn array(&self, scanner: &mut Scanner<'_>, node: &Node, slots: &mut [Value]) -> Result<(), JsonError> {
-        let mut more = scanner.first_item()?;
+        let mut more = scanner.first_item();
         let mut index = 0;
         while more {
             match node.items.iter().find(|(i, _)| *i == index) {

@@ -119,7 +119,7 @@ impl<'a> Scanner<'a> {
     /// The first member's name, its colon passed; `None` if the object ends here.
     #[inline]
     pub fn first_key(&mut self) -> Result<Option<Str<'a>>, JsonError> {
-        self.first_member()?.then(|| self.key()).transpose()
+        self.first_member().then(|| self.key()).transpose()
     }
 
     /// The next member's name, its colon passed; `None` if the object ends here.
@@ -136,28 +136,14 @@ impl<'a> Scanner<'a> {
 
     /// Is there a first element?
     #[inline]
-    pub fn first_item(&mut self) -> Result<bool, JsonError> {
-        if self.peek() == b']' {
-            self.close();
-            return Ok(false);
-        }
-        Ok(true)
+    pub fn first_item(&mut self) -> bool {
+        self.first(b']')
     }
 
     /// Is there a further element?
     #[inline]
     pub fn next_item(&mut self) -> Result<bool, JsonError> {
-        match self.peek() {
-            b',' => {
-                self.at += 1;
-                Ok(true)
-            }
-            b']' => {
-                self.close();
-                Ok(false)
-            }
-            _ => Err(self.unexpected("expected `,` or `]`")),
-        }
+        self.next(b']', "expected `,` or `]`")
     }
 
     /// Passes one value, whatever it is.
@@ -242,27 +228,39 @@ impl<'a> Scanner<'a> {
 
     /// Is there a first member?
     #[inline(always)]
-    pub(super) fn first_member(&mut self) -> Result<bool, JsonError> {
-        if self.peek() == b'}' {
-            self.close();
-            return Ok(false);
-        }
-        Ok(true)
+    pub(super) fn first_member(&mut self) -> bool {
+        self.first(b'}')
     }
 
     /// Is there a further member?
     #[inline(always)]
     pub(super) fn next_member(&mut self) -> Result<bool, JsonError> {
+        self.next(b'}', "expected `,` or `}`")
+    }
+
+    /// Does something stand before the bracket that closes what was opened just now?
+    #[inline(always)]
+    fn first(&mut self, closing: u8) -> bool {
+        let empty = self.peek() == closing;
+        if empty {
+            self.close();
+        }
+        !empty
+    }
+
+    /// Does a comma stand here, or the bracket that closes?
+    #[inline(always)]
+    fn next(&mut self, closing: u8, expected: &'static str) -> Result<bool, JsonError> {
         match self.peek() {
             b',' => {
                 self.at += 1;
                 Ok(true)
             }
-            b'}' => {
+            byte if byte == closing => {
                 self.close();
                 Ok(false)
             }
-            _ => Err(self.unexpected("expected `,` or `}`")),
+            _ => Err(self.unexpected(expected)),
         }
     }
 

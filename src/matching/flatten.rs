@@ -254,7 +254,7 @@ impl Reader<'_, '_> {
         // (the array, the element that it stands in)
         let mut open: SmallVec<[(u32, u32); 4]> = SmallVec::new();
         open.push((self.number_array(), element));
-        let mut more = scanner.first_item()?;
+        let mut more = scanner.first_item();
         while let Some((array, outer)) = open.last().copied() {
             if more {
                 let here = self.scratch.elements.len() as u32;
@@ -263,7 +263,7 @@ impl Reader<'_, '_> {
                 if scanner.peek() == b'[' {
                     scanner.token()?;
                     open.push((self.number_array(), here));
-                    more = scanner.first_item()?;
+                    more = scanner.first_item();
                     continue;
                 }
                 self.value(scanner, path, here)?;
