@@ -32,6 +32,8 @@ pub(super) struct FileReader {
     counting: bool,
     reins: Reins,
     ticks: Ticks,
+    /// Bytes that may wait before no more than two epochs are open.
+    enough: usize,
     pub(super) open: OpenEpochs<()>,
     /// The epoch that has been begun, and the wall clock then.
     begun: Option<(Epoch, i64)>,
@@ -42,9 +44,9 @@ pub(super) struct FileReader {
     pub(super) reports: Vec<Report>,
 }
 
-/// With two epochs open no third is begun while this much (bytes of lines) is not delivered. A file is read faster than
-/// it is worked off, and what waits only fills caches and fresh memory.
-const WAITING: usize = 4 << 20;
+/// With two epochs open no third is begun while this much (bytes of lines, for each worker and once more) is not
+/// delivered. A file is read faster than it is worked off, and what waits only fills caches and fresh memory.
+const WAITING: usize = 2 << 20;
 /// How long to wait before looking again when only another thread's doing can be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -55,6 +57,7 @@ impl FileReader {
         counting: bool,
         reins: Reins,
         open: OpenEpochs<()>,
+        peers: usize,
     ) -> Self {
         let ticks = Ticks::new(reins.epoch);
         Self {
@@ -63,6 +66,7 @@ impl FileReader {
             counting,
             reins,
             ticks,
+            enough: WAITING * (1 + peers),
             open,
             begun: None,
             opened: false,
@@ -85,8 +89,8 @@ impl FileReader {
                 return self.finish(epoch, now);
             }
             let tables_first = epoch > 0 && !self.counting && !(self.reins.delivered)(0);
-            let enough = self.open.len() >= 2 && self.reins.open_bytes.get() >= WAITING;
-            if enough || !self.open.has_room() || tables_first {
+            let ahead = self.open.len() >= 2 && self.reins.open_bytes.get() >= self.enough;
+            if ahead || !self.open.has_room() || tables_first {
                 return Step::Wait(LOOK_AGAIN);
             }
             self.begin(epoch, now);
