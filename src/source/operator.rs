@@ -44,7 +44,7 @@ pub fn files<'s>(
     for input in &inputs {
         input.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
     }
-    let (activator, peers) = (Rc::new(scope.activator_for(address)), scope.peers());
+    let activator = Rc::new(scope.activator_for(address));
     let waking = activator.clone();
     reins.wakes.borrow_mut().push(Box::new(move || waking.activate()));
     let (mut lines, mut reports): (Sender<Lines>, Sender<Report>) =
@@ -52,7 +52,7 @@ pub fn files<'s>(
     builder.build_reschedule(move |capabilities| {
         let mut held = (!inputs.is_empty()).then_some(capabilities);
         let open = OpenEpochs::new(reins.open_bytes.clone(), reins.limits.open_epochs, reins.limits.open_bytes);
-        let mut reader = FileReader::new(inputs, records, counting, reins, open, peers);
+        let mut reader = FileReader::new(inputs, records, counting, reins, open, scope.peers());
         move |_| {
             let Some(capabilities) = &mut held else {
                 reader.settle();
