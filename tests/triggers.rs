@@ -26,11 +26,15 @@ fn expected() -> Expected {
     expect::expected(&sample("events.jsonl"), &sample("orgs.jsonl"), &sample("subscriptions.jsonl"))
 }
 
-fn run(scale: Scale) -> Written {
+fn job() -> Job {
     let job = Job::new(shipped("triggers.yaml")).arg("--lines").arg("record");
     let inputs = ["events", "orgs", "subscriptions"];
     let job = inputs.iter().fold(job, |job, name| job.input(name, shipped(&format!("triggers/{name}.jsonl"))));
-    let written = job.output("deliveries").output("spend").output("latency").run(scale);
+    job.output("deliveries").output("spend").output("latency")
+}
+
+fn run(scale: Scale) -> Written {
+    let written = job().run(scale);
     assert_eq!(written.exit, 0, "{}", written.stderr);
     written
 }
@@ -138,4 +142,42 @@ fn epochs_change_the_order_and_nothing_else() {
             .collect::<std::collections::BTreeMap<_, _>>()
     };
     assert_eq!(last(&whole), last(&small));
+}
+
+/// The report's numbers are those of the results, and no step's are mixed with another's of the same name.
+#[test]
+fn the_report_counts_what_went_through_each_step() {
+    let expected = expected();
+    let lines = |name: &str| text(&shipped(&format!("triggers/{name}.jsonl"))).lines().count() as u64;
+    let blank = |line: &&str| line.trim().is_empty();
+    let blanks = text(&shipped("triggers/events.jsonl")).lines().filter(blank).count() as u64;
+    let rejected = |stage: &str| expected.rejected.iter().filter(|(s, _)| *s == stage).count() as u64;
+    for workers in [1, 3] {
+        let report = tempfile::NamedTempFile::new().expect("a place for the report");
+        let path = report.path().to_str().expect("UTF-8");
+        let written = job().arg("--report").arg(path).run(Scale::workers(workers));
+        assert_eq!(written.exit, 0, "{}", written.stderr);
+        let report: Value = serde_json::from_str(&text(report.path())).expect("JSON");
+        let steps = |step: &str, field: &str| report["steps"][step][field].as_u64().expect("a number");
+        let read = report["sources"]["events"]["events"].as_u64();
+        assert_eq!(read, Some(lines("events") - blanks), "what is no record was read too");
+        let clean = steps("clean", "in");
+        assert_eq!(clean, lines("events") - blanks - rejected("source"));
+        let sum = |of: &Value| of.as_object().expect("counts").values().filter_map(Value::as_u64).sum::<u64>();
+        let gone = sum(&report["steps"]["clean"]["dropped"]) + sum(&report["steps"]["clean"]["rejected"]);
+        assert_eq!(steps("clean", "out"), clean - gone);
+        for step in ["due", "spend", "latency"] {
+            assert_eq!(steps(step, "in"), steps("clean", "out"), "{step}");
+        }
+        for (output, from, rows) in [
+            ("deliveries", "due", &expected.deliveries),
+            ("spend", "spend", &expected.spend),
+            ("latency", "latency", &expected.latency),
+        ] {
+            let encoded = format!("emit.{output}");
+            assert_eq!(steps(&encoded, "in"), steps(from, "out"), "{output}");
+            assert_eq!(steps(&encoded, "out"), rows.len() as u64, "{output}");
+            assert_eq!(report["outputs"][output]["records"].as_u64(), Some(rows.len() as u64), "{output}");
+        }
+    }
 }

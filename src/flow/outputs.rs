@@ -60,10 +60,11 @@ impl<'s> Streams<'s> {
         let mut all = Vec::new();
         for (index, output) in plan.outputs.iter().enumerate() {
             let encoder = Encoder::new(&plan, index, self.house.partitions(index));
-            let emitter = Emitter::new(encoder, self.house.telemetry.step(&output.name), self.local());
+            // Outputs are a name space of their own: `spend` may well be the aggregate that it writes.
+            let metrics = self.house.telemetry.step(&format!("emit.{}", output.name));
+            let mut emitter = Emitter::new(encoder, metrics, self.local());
             let clock = self.clock.clone();
             let name = format!("{}: encode", output.name);
-            let mut emitter = emitter;
             let (records, rejected) = if output.changing {
                 let changes = self.changing_of(&output.from);
                 match output.needs_clock {

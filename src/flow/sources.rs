@@ -195,8 +195,8 @@ fn line_intake(house: &Arc<House>, folds: &SharedFolds, local: usize) -> LineInt
     for Input { origin, reading } in &house.inputs {
         let Reading::Files(paths) = reading else { continue };
         for partition in 0..paths.len() {
-            let (name, topic) = (house.origin_name(*origin), house.topic_name(*origin));
-            places.push(FilePlace { origin: *origin, name, partition: partition as i32, topic });
+            let topic = house.topic_name(*origin);
+            places.push(FilePlace { origin: *origin, partition: partition as i32, topic });
         }
     }
     let counting = house.clone();

@@ -288,6 +288,14 @@ impl Intake {
         self.spare = Some(slots);
     }
 
+    /// Hands back what is no record.
+    pub fn refuse(&mut self, why: Rejection, record: Record, batch: &mut Batch) {
+        self.events += 1;
+        self.bytes += record.value.as_ref().map_or(0, |value| value.len() as u64);
+        batch.read += 1;
+        batch.rejected.push(why.at(self.stage, &self.name, &record.into()));
+    }
+
     /// What has been read since the last call, for the clock and the counters.
     pub fn report(&mut self, reports: &mut Vec<Report>) {
         let origin = self.origin;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::files::Lines;
 use super::intake::{Arriving, Batch, Intake};
 use crate::epoch::{Epoch, Origin, Report};
-use crate::error::{Reason, Rejection, Stage};
+use crate::error::{Reason, Rejection};
 use crate::event::Record;
 use crate::lines;
 use crate::plan::Plan;
@@ -17,7 +17,6 @@ use crate::plan::Plan;
 #[derive(Clone, Debug)]
 pub struct FilePlace {
     pub origin: Origin,
-    pub name: Arc<str>,
     pub partition: i32,
     /// The topic's name that its records have unless they say another.
     pub topic: Arc<str>,
@@ -82,14 +81,8 @@ impl LineIntake {
             match lines::parse(&lines.bytes.slice(line.range.clone()), &place) {
                 Ok(record) => intake.take(plan, (epoch, 0), 0, record, batch),
                 Err(message) => {
-                    let record = Arc::new(line.keep());
-                    let stage = match file.origin {
-                        Origin::Source(_) => Stage::Source,
-                        Origin::Table(_) => Stage::Table,
-                    };
-                    batch.read += 1;
                     let rejection = Rejection::new(Reason::DecodeError, message);
-                    batch.rejected.push(rejection.at(stage, &file.name, &record));
+                    intake.refuse(rejection, line.keep(), batch);
                 }
             }
         }

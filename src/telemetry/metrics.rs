@@ -50,7 +50,7 @@ impl SourceMetrics {
         &self.name
     }
 
-    /// A batch of records was read, rejected ones included; `bytes` are those of keys and values.
+    /// A batch of records was read, rejected ones included; `bytes` are those of their values.
     pub fn read(&self, worker: usize, events: u64, bytes: u64) {
         self.events.add(worker, events);
         self.bytes.add(worker, bytes);

@@ -88,7 +88,7 @@ impl Telemetry {
         self.sources.get(name, || SourceMetrics::new(name, self.workers))
     }
 
-    /// The counters of a step of shape, match or aggregate.
+    /// The counters of a table, of a step of shape, match or aggregate, or of what encodes an output (`emit.NAME`).
     pub fn step(&self, name: &str) -> Arc<StepMetrics> {
         self.steps.get(name, || StepMetrics::new(name, self.workers))
     }

@@ -25,7 +25,7 @@ fn sources(out: &mut Exposition, telemetry: &Telemetry) {
     for source in &sources {
         family.sample(&[("source", source.name())], source.total_events());
     }
-    let mut family = out.family("tidemill_source_bytes", Kind::Counter, "Bytes of the keys and values read.");
+    let mut family = out.family("tidemill_source_bytes", Kind::Counter, "Bytes of the values read.");
     for source in &sources {
         family.sample(&[("source", source.name())], source.total_bytes());
     }
