@@ -126,6 +126,13 @@ pub struct Change {
 }
 
 impl Record {
+    /// A record of which nothing is known but where it stood: topic, partition, offset, timestamp.
+    #[inline]
+    pub fn at((topic, partition, offset, timestamp): (&Arc<str>, i32, i64, Option<i64>)) -> Self {
+        let topic = topic.clone();
+        Self { topic, partition, offset, timestamp, key: None, value: None, headers: Vec::new(), body: None }
+    }
+
     /// The JSON object that paths and layouts are about.
     pub fn body(&self) -> Option<&Bytes> {
         self.body.as_ref().or(self.value.as_ref())

@@ -75,10 +75,6 @@ pub trait Sink {
     fn flush(&mut self) -> Result<(), RunError>;
     /// What has come of records sent earlier.
     fn poll(&mut self, done: &mut impl FnMut(u64, Outcome)) -> Result<(), RunError>;
-    /// Are records of this output counted and nothing else?
-    fn only_counts(&self, _output: u16) -> bool {
-        false
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,8 +92,11 @@ pub trait Letters {
     fn stripped(&self, letter: &Outgoing) -> Option<Outgoing>;
 }
 
-/// What an epoch delivered, per output: `(output, records)`.
-pub type Tally = Vec<(u16, u64)>;
+/// Records of an output: how many.
+pub type Count = (u16, u64);
+
+/// What an epoch delivered, per output.
+pub type Tally = Vec<Count>;
 
 /// What has come so far of an epoch that is not complete.
 #[derive(Default)]
@@ -143,13 +142,6 @@ pub struct Done<C> {
 impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
     pub fn new(sink: S, letters: L, outputs: Vec<(Arc<str>, Vec<Direction>)>) -> Self {
         Self { sink, letters, outputs, epochs: Vec::new(), serial: 0 }
-    }
-
-    /// Takes out what is only counted: it need not wait for its epoch.
-    pub fn count(&self, items: &mut Vec<Outgoing>, counted: &mut BTreeMap<u16, u64>) {
-        for item in items.extract_if(.., |item| self.sink.only_counts(item.output)) {
-            *counted.entry(item.output).or_default() += 1;
-        }
     }
 
     /// Takes a complete epoch, after all that precede it. `hold` is given back when all of it is delivered.

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::Capability;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::{Capability, Operator};
 
-use super::deliver::{Deliverer, Done, Gathered, Letters, Outgoing, Sink};
+use super::deliver::{Count, Deliverer, Done, Gathered, Letters, Outgoing, Sink};
 use super::encoder::Encoder;
 use crate::epoch::operator::{Edge, Made, PerEpoch, Wake, absorb, passed};
 use crate::epoch::{Clock, Epoch};
@@ -111,10 +111,20 @@ pub struct Hooks {
     pub delivered: Told,
 }
 
+/// Counts records that go nowhere.
+pub fn count<'s>(records: Edge<'s, Outgoing>, output: u16) -> Edge<'s, Count> {
+    records.unary(Pipeline, "count", move |_, _| {
+        move |input, counts| {
+            input.for_each(|time, records| counts.session(&time).give((output, records.drain(..).count() as u64)));
+        }
+    })
+}
+
 /// Delivers what comes in and gives out nothing but progress: its output's frontier passes an epoch when all of the
-/// epoch is delivered.
+/// epoch is delivered. What is only counted counts as delivered.
 pub fn deliver<'s, S, L>(
     outgoing: Edge<'s, Outgoing>,
+    counts: Edge<'s, Count>,
     route: impl Fn(&Outgoing) -> u64 + 'static,
     mut deliverer: Deliverer<S, L, Capability<Epoch>>,
     alarm: Alarm,
@@ -127,6 +137,7 @@ where
     let scope = outgoing.scope();
     let mut builder = OperatorBuilder::new("deliver".to_owned(), scope);
     let mut input = builder.new_input(outgoing, Exchange::new(route));
+    let mut counts = builder.new_input(counts, Pipeline);
     let (output, stream) = builder.new_output();
     let _output: OutputBuilder<Epoch, CapacityContainerBuilder<Vec<()>>> = OutputBuilder::from(output);
     let address = builder.operator_info().address;
@@ -140,9 +151,12 @@ where
         move |frontiers| {
             input.for_each(|time, data| {
                 let fresh = || (time.retain(0), Instant::now(), Gathered::default());
-                let gathered = &mut open.entry(*time.time()).or_insert_with(fresh).2;
-                deliverer.count(data, &mut gathered.counted);
-                absorb(&mut gathered.items, data);
+                absorb(&mut open.entry(*time.time()).or_insert_with(fresh).2.items, data);
+            });
+            counts.for_each(|time, data| {
+                let fresh = || (time.retain(0), Instant::now(), Gathered::default());
+                let counted = &mut open.entry(*time.time()).or_insert_with(fresh).2.counted;
+                data.drain(..).for_each(|(output, records)| *counted.entry(output).or_default() += records);
             });
             while let Some(first) = open.first_entry().filter(|first| passed(frontiers, *first.key())) {
                 let (epoch, (capability, at, gathered)) = first.remove_entry();

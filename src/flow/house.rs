@@ -121,9 +121,10 @@ impl House {
         }
     }
 
-    /// The topic that records of a file seem to be of.
+    /// The topic that records of a file seem to be of. Every record counts itself in as a reader of the name, so each
+    /// worker has a copy: one count that all of them change would travel between their caches.
     pub fn topic_name(&self, origin: Origin) -> Arc<str> {
-        self.topics(origin).first().cloned().unwrap_or_default()
+        self.topics(origin).first().map(|topic| Arc::from(&**topic)).unwrap_or_default()
     }
 
     /// A topic's number in the list of the source (or table) that reads it.

@@ -8,7 +8,7 @@ use timely::dataflow::operators::{Capability, Operator};
 
 use super::Streams;
 use super::house::{House, Output};
-use crate::emit::deliver::{Deliverer, Done, Letters, Outgoing};
+use crate::emit::deliver::{Count, Deliverer, Done, Letters, Outgoing};
 use crate::emit::encoder::Encoder;
 use crate::emit::files::FileOut;
 use crate::emit::letters::DeadLetters;
@@ -54,10 +54,10 @@ impl House {
 }
 
 impl<'s> Streams<'s> {
-    /// All records that leave, of all outputs and dead letters.
-    pub(super) fn outgoing(&mut self) -> Edge<'s, Outgoing> {
+    /// All records that leave, of all outputs and dead letters; and how many would, of outputs that go nowhere.
+    pub(super) fn outgoing(&mut self) -> (Edge<'s, Outgoing>, Edge<'s, Count>) {
         let plan = self.house.plan.clone();
-        let mut all = Vec::new();
+        let (mut all, mut counts) = (Vec::new(), Vec::new());
         for (index, output) in plan.outputs.iter().enumerate() {
             let encoder = Encoder::new(&plan, index, self.house.partitions(index));
             // Outputs are a name space of their own: `spend` may well be the aggregate that it writes.
@@ -79,10 +79,13 @@ impl<'s> Streams<'s> {
                 }
             };
             self.rejected.push(rejected);
-            all.push(records);
+            match self.house.routes[index] {
+                Route::Nowhere => counts.push(emit::count(records, index as u16)),
+                Route::Topic(_) | Route::File(_) => all.push(records),
+            }
         }
         all.push(self.letters());
-        self.concat(all)
+        (self.concat(all), self.concat(counts))
     }
 
     /// Rejected events as records, counted.
@@ -111,7 +114,11 @@ impl<'s> Streams<'s> {
 }
 
 /// The end of the graph.
-pub(super) fn deliver<'s>(streams: &Streams<'s>, outgoing: Edge<'s, Outgoing>, sink: Sink) -> Edge<'s, ()> {
+pub(super) fn deliver<'s>(
+    streams: &Streams<'s>,
+    (outgoing, counts): (Edge<'s, Outgoing>, Edge<'s, Count>),
+    sink: Sink,
+) -> Edge<'s, ()> {
     let house = streams.house.clone();
     let plan = &house.plan;
     let directions = |output: &crate::plan::Output| output.order.iter().map(|(_, direction)| *direction).collect();
@@ -134,13 +141,11 @@ pub(super) fn deliver<'s>(streams: &Streams<'s>, outgoing: Edge<'s, Outgoing>, s
             counter.event_latency(worker, latency, *records);
         }
     };
-    let (routes, here) = (house.routes.clone(), streams.worker as u64);
+    let routes = house.routes.clone();
     let route = move |item: &Outgoing| match routes[usize::from(item.output)] {
         Route::Topic(topic) => (topic as u64).wrapping_mul(7).wrapping_add(item.partition as u64),
         // Files have one writer, so that they are the same at any number of workers.
-        Route::File(_) => 0,
-        // What is only counted is counted where it was made.
-        Route::Nowhere => here,
+        Route::File(_) | Route::Nowhere => 0,
     };
     let judged = house.clone();
     let hooks = emit::Hooks {
@@ -148,5 +153,5 @@ pub(super) fn deliver<'s>(streams: &Streams<'s>, outgoing: Edge<'s, Outgoing>, s
         fail: house.fail.clone(),
         delivered: Box::new(delivered),
     };
-    emit::deliver(outgoing, route, deliverer, sink.alarm, hooks)
+    emit::deliver(outgoing, counts, route, deliverer, sink.alarm, hooks)
 }

@@ -214,7 +214,8 @@ fn topic_reader(
     let kafka = house.kafka.as_ref().expect("there is a reader only with Kafka");
     let topics = kafka.topics.iter().map(|topic| {
         let origins = topic.origins.iter().map(|origin| (*origin, house.topic_number(*origin, &topic.name)));
-        TopicInput { name: topic.name.clone(), origins: origins.collect(), partitions: topic.partitions.clone() }
+        // A copy, as in `House::topic_name`.
+        TopicInput { name: Arc::from(&*topic.name), origins: origins.collect(), partitions: topic.partitions.clone() }
     });
     let topics: Vec<TopicInput> = topics.collect();
     TopicReader::new(Setup {

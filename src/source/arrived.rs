@@ -26,15 +26,15 @@ impl Arriving for Arrived<'_> {
         self.raw.value
     }
 
+    #[inline]
     fn keep(&mut self) -> Record {
         let headers = self.raw.headers().map(|(name, value)| Header {
             name: CompactString::from_utf8_lossy(name),
             value: value.map(Bytes::copy_from_slice),
         });
-        let mut record = Record { headers: headers.collect(), ..Record::default() };
-        record.key = self.raw.key.map(|key| self.block.copy(key));
-        record.value = self.raw.value.map(|value| self.block.copy(value));
-        self.place_in(&mut record);
-        record
+        let headers = headers.collect();
+        let key = self.raw.key.map(|key| self.block.copy(key));
+        let value = self.raw.value.map(|value| self.block.copy(value));
+        Record { key, value, headers, ..Record::at(self.place()) }
     }
 }

@@ -46,10 +46,9 @@ impl Arriving for Line<'_> {
         Some(self.text())
     }
 
+    #[inline]
     fn keep(&mut self) -> Record {
-        let mut record = Record { value: Some(self.bytes.slice(self.range.clone())), ..Record::default() };
-        self.place_in(&mut record);
-        record
+        Record { value: Some(self.bytes.slice(self.range.clone())), ..Record::at(self.place()) }
     }
 }
 
@@ -76,9 +75,7 @@ impl LineIntake {
                 intake.take(plan, (epoch, 0), 0, line, batch);
                 continue;
             }
-            let mut place = Record::default();
-            line.place_in(&mut place);
-            match lines::parse(&lines.bytes.slice(line.range.clone()), &place) {
+            match lines::parse(&lines.bytes.slice(line.range.clone()), &Record::at(line.place())) {
                 Ok(record) => intake.take(plan, (epoch, 0), 0, record, batch),
                 Err(message) => {
                     let rejection = Rejection::new(Reason::DecodeError, message);

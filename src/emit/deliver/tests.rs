@@ -11,8 +11,6 @@ struct Slow {
     waiting: Vec<(u64, Outcome)>,
     /// Values as they were sent, `|` for a flush.
     sent: Vec<String>,
-    /// An output that is only counted.
-    counter: Option<u16>,
 }
 
 impl Sink for Slow {
@@ -36,10 +34,6 @@ impl Sink for Slow {
         // The last answers first, as those of several partitions may come.
         self.waiting.drain(..).rev().for_each(|(token, outcome)| done(token, outcome));
         Ok(())
-    }
-
-    fn only_counts(&self, output: u16) -> bool {
-        self.counter == Some(output)
     }
 }
 
@@ -123,16 +117,10 @@ fn a_dead_letter_that_never_fits_stops_the_job() {
 }
 
 #[test]
-fn what_is_only_counted_is_told_with_its_epoch_and_never_sent() {
+fn what_is_only_counted_is_told_with_its_epoch() {
     let mut deliverer = deliverer(100);
-    deliverer.sink.counter = Some(1);
-    let mut gathered = Gathered::default();
-    for offset in 0..3 {
-        let mut arriving = vec![item(1, 0, offset, "counted"), item(0, 0, offset, "sent")];
-        deliverer.count(&mut arriving, &mut gathered.counted);
-        gathered.items.append(&mut arriving);
-    }
+    let gathered = Gathered { counted: [(1, 3)].into(), ..complete([item(0, 0, 0, "sent")]) };
     deliverer.enqueue(1, gathered, "one");
-    assert_eq!(finish(&mut deliverer), [(1, "one", vec![(0, 3), (1, 3)])]);
-    assert_eq!(deliverer.sink.sent, ["sent", "sent", "sent", "|"]);
+    assert_eq!(finish(&mut deliverer), [(1, "one", vec![(0, 1), (1, 3)])]);
+    assert_eq!(deliverer.sink.sent, ["sent", "|"]);
 }
