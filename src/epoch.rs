@@ -9,7 +9,7 @@
 
 pub mod operator;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,20 +25,37 @@ pub struct Clock {
     pub now: Micros,
     /// The greatest event time that any source has read so far; `MIN` before any.
     pub greatest: Micros,
-    /// How far each source is complete, in the plan's order; `MIN` before any event. The end of files is `MAX`.
-    pub watermarks: Vec<Micros>,
+    /// How far each source is complete, in the plan's order.
+    pub watermarks: Vec<Watermark>,
     /// The same for tables.
-    pub table_watermarks: Vec<Micros>,
+    pub table_watermarks: Vec<Watermark>,
+}
+
+/// How far a source is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    /// `MIN` before any event; `MAX` at the end of files, when all is complete.
+    pub at: Micros,
+    /// Its files have ended: it holds back no step that reads another source, too.
+    pub ended: bool,
 }
 
 impl Clock {
-    /// The watermark of a step: the least over the sources that it reads, in the end.
+    /// The watermark of a step: the least over the sources that it reads, in the end; where all of them have ended,
+    /// what the furthest had reached.
     pub fn watermark(&self, origins: &[Origin]) -> Micros {
         let of = |origin: &Origin| match origin {
             Origin::Source(index) => self.watermarks[*index],
             Origin::Table(index) => self.table_watermarks[*index],
         };
-        origins.iter().map(of).min().unwrap_or(Micros::MIN)
+        let all = origins.iter().map(of);
+        let least = all.clone().filter(|watermark| !watermark.ended).map(|watermark| watermark.at).min();
+        least.or_else(|| all.map(|watermark| watermark.at).max()).unwrap_or(Micros::MIN)
+    }
+
+    /// The time of what changes without an event: the greatest event time, if there was one.
+    pub fn latest(&self) -> Micros {
+        if self.greatest == Micros::MIN { 0 } else { self.greatest }
     }
 }
 
@@ -54,17 +71,21 @@ pub enum Origin {
 pub enum Report {
     /// The wall clock when this worker closed the epoch.
     Closed(Micros),
-    /// A partition is being read from here on.
+    /// A partition of a topic, by the topic's number, is being read from here on. Of a file, by its number:
+    /// [`UNNAMED`], until its records have said which partitions it holds.
     Opened(Origin, u32, i32),
     /// The greatest event time that a batch of a partition held.
     Read(Origin, u32, i32, Micros),
-    /// A partition (a file) has no more data.
-    Ended(Origin, u32, i32),
+    /// A file, by its number, has no more data.
+    Ended(Origin, u32),
     /// All files have ended: this is the one more epoch in which windows close.
     Finished(Origin),
     /// This process was asked to stop; the others are to follow.
     Stopping,
 }
+
+/// The partition of a file of which no record has been read.
+pub const UNNAMED: i32 = -1;
 
 /// How a source moves its watermark.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +109,8 @@ pub struct Ticker {
 struct Progress {
     pace: Pace,
     partitions: BTreeMap<(u32, i32), Partition>,
+    /// Files that have ended.
+    ended: BTreeSet<u32>,
     watermark: Micros,
     finished: bool,
 }
@@ -98,7 +121,6 @@ struct Partition {
     /// The epoch's time when it last had data, or was opened.
     active: Option<Micros>,
     read: bool,
-    ended: bool,
 }
 
 impl Ticker {
@@ -124,26 +146,29 @@ impl Ticker {
                     partition.greatest = partition.greatest.max(Some(time));
                     partition.read = true;
                 }
-                Report::Ended(origin, topic, partition) => {
-                    self.progress(origin).partition(topic, partition).ended = true;
+                Report::Ended(origin, file) => {
+                    self.progress(origin).ended.insert(file);
                 }
                 Report::Finished(origin) => self.progress(origin).finished = true,
                 Report::Stopping => {}
             }
         }
         let before = self.now;
-        let now = if self.wall_clock { closed.unwrap_or(0) } else { self.greatest.max(0) };
-        let now = before.map_or(now, |before| before.max(now));
-        self.now = Some(now);
-        let passed = before.map_or(0, |before| now - before);
+        let now = match self.wall_clock {
+            true => Some(closed.unwrap_or(0)),
+            // Before the first event there is no time that could pass.
+            false => Some(self.greatest).filter(|greatest| *greatest != Micros::MIN),
+        };
+        self.now = before.max(now);
+        let passed = before.zip(self.now).map_or(0, |(before, now)| now - before);
         for progress in self.sources.iter_mut().chain(&mut self.tables) {
-            progress.advance(now, passed);
+            progress.advance(self.now, passed);
         }
         Clock {
-            now,
+            now: self.now.unwrap_or(0),
             greatest: self.greatest,
-            watermarks: self.sources.iter().map(|p| p.watermark).collect(),
-            table_watermarks: self.tables.iter().map(|p| p.watermark).collect(),
+            watermarks: self.sources.iter().map(Progress::watermark).collect(),
+            table_watermarks: self.tables.iter().map(Progress::watermark).collect(),
         }
     }
 
@@ -157,19 +182,27 @@ impl Ticker {
 
 impl Progress {
     fn new(pace: Pace) -> Self {
-        Self { pace, partitions: BTreeMap::new(), watermark: Micros::MIN, finished: false }
+        let (partitions, ended) = (BTreeMap::new(), BTreeSet::new());
+        Self { pace, partitions, ended, watermark: Micros::MIN, finished: false }
     }
 
     fn partition(&mut self, topic: u32, partition: i32) -> &mut Partition {
-        let fresh = || Partition { greatest: None, active: None, read: false, ended: false };
+        let fresh = || Partition { greatest: None, active: None, read: false };
         self.partitions.entry((topic, partition)).or_insert_with(fresh)
     }
 
-    /// Moves the watermark to the least over the partitions that count; it never goes back.
-    fn advance(&mut self, now: Micros, passed: Micros) {
+    fn watermark(&self) -> Watermark {
+        let ended = !self.partitions.is_empty() && self.partitions.keys().all(|(file, _)| self.ended.contains(file));
+        Watermark { at: self.watermark, ended }
+    }
+
+    /// Moves the watermark to the least over the partitions that count; it never goes back. `now` is `None` while
+    /// there is no time.
+    fn advance(&mut self, now: Option<Micros>, passed: Micros) {
+        self.forget_unnamed();
         for partition in self.partitions.values_mut() {
             if std::mem::take(&mut partition.read) || partition.active.is_none() {
-                partition.active = Some(now);
+                partition.active = now;
             }
         }
         if self.finished {
@@ -177,12 +210,12 @@ impl Progress {
             return;
         }
         let idle = self.pace.idle;
-        let is_idle = |p: &Partition| match (idle, p.active) {
-            (Some(idle), Some(active)) => now - active >= idle,
+        let is_idle = |p: &Partition| match (idle, now, p.active) {
+            (Some(idle), Some(now), Some(active)) => now - active >= idle,
             _ => false,
         };
         let complete = |p: &Partition| p.greatest.map_or(Micros::MIN, |t| t.saturating_sub(self.pace.lateness));
-        let live = self.partitions.values().filter(|p| !p.ended);
+        let live = self.partitions.iter().filter(|((file, _), _)| !self.ended.contains(file)).map(|(_, p)| p);
         let least = live.clone().filter(|p| !is_idle(p)).map(complete).min();
         let next = match least {
             Some(least) => least,
@@ -195,6 +228,16 @@ impl Progress {
             None => self.watermark.saturating_add(passed),
         };
         self.watermark = self.watermark.max(next);
+    }
+
+    /// Where records of a file have named their partitions, these count and the file itself does not.
+    fn forget_unnamed(&mut self) {
+        let unnamed = |(_, partition): &(u32, i32)| *partition == UNNAMED;
+        if self.partitions.keys().any(unnamed) {
+            let named: BTreeSet<u32> =
+                self.partitions.keys().filter(|at| !unnamed(at)).map(|(file, _)| *file).collect();
+            self.partitions.retain(|at, _| !unnamed(at) || !named.contains(&at.0));
+        }
     }
 }
 
@@ -212,33 +255,75 @@ mod tests {
         Report::Read(S, 0, partition, time)
     }
 
+    fn of_file(file: u32, partition: i32, time: Micros) -> Report {
+        Report::Read(S, file, partition, time)
+    }
+
+    /// The watermark of the first source.
+    fn close(ticker: &mut Ticker, reports: impl IntoIterator<Item = Report>) -> Micros {
+        ticker.close(reports).watermarks[0].at
+    }
+
     #[test]
     fn watermark_is_the_least_partition_less_the_lateness_and_never_goes_back() {
         let mut t = ticker(5, None);
         let opened = [Report::Opened(S, 0, 0), Report::Opened(S, 0, 1), Report::Closed(1)];
-        assert_eq!(t.close(opened).watermarks, [Micros::MIN]);
-        assert_eq!(t.close([read(0, 100), Report::Closed(2)]).watermarks, [Micros::MIN], "partition 1 holds it");
-        assert_eq!(t.close([read(1, 50), Report::Closed(3)]).watermarks, [45]);
-        assert_eq!(t.close([read(1, 20), Report::Closed(4)]).watermarks, [45]);
+        assert_eq!(close(&mut t, opened), Micros::MIN);
+        assert_eq!(close(&mut t, [read(0, 100), Report::Closed(2)]), Micros::MIN, "partition 1 holds it");
+        assert_eq!(close(&mut t, [read(1, 50), Report::Closed(3)]), 45);
+        assert_eq!(close(&mut t, [read(1, 20), Report::Closed(4)]), 45);
     }
 
     #[test]
     fn an_idle_partition_is_left_out_and_idle_sources_rise_with_the_clock() {
         let mut t = ticker(0, Some(10));
         t.close([Report::Opened(S, 0, 0), Report::Opened(S, 0, 1), read(0, 100), Report::Closed(0)]);
-        assert_eq!(t.close([read(0, 101), Report::Closed(9)]).watermarks, [Micros::MIN]);
-        assert_eq!(t.close([read(0, 102), Report::Closed(10)]).watermarks, [102], "partition 1 idles");
-        assert_eq!(t.close([Report::Closed(20)]).watermarks, [112], "both idle: 10 passed");
-        assert_eq!(t.close([Report::Closed(27)]).watermarks, [119]);
+        assert_eq!(close(&mut t, [read(0, 101), Report::Closed(9)]), Micros::MIN);
+        assert_eq!(close(&mut t, [read(0, 102), Report::Closed(10)]), 102, "partition 1 idles");
+        assert_eq!(close(&mut t, [Report::Closed(20)]), 112, "both idle: 10 passed");
+        assert_eq!(close(&mut t, [Report::Closed(27)]), 119);
     }
 
     #[test]
     fn an_ended_file_holds_nothing_back_and_the_end_of_files_completes_all() {
         let mut t = Ticker::new(false, &[Pace { lateness: 0, idle: None }], &[]);
-        let clock = t.close([read(0, 10), read(1, 100), Report::Ended(S, 0, 0)]);
-        assert_eq!((clock.watermarks[0], clock.now, clock.greatest), (100, 100, 100));
+        let clock = t.close([of_file(0, 0, 10), of_file(1, 1, 100), Report::Ended(S, 0)]);
+        assert_eq!((clock.watermarks[0].at, clock.now, clock.greatest), (100, 100, 100));
         let clock = t.close([Report::Finished(S)]);
-        assert_eq!((clock.watermarks[0], clock.now), (Micros::MAX, 100));
+        assert_eq!((clock.watermarks[0].at, clock.now), (Micros::MAX, 100));
+    }
+
+    #[test]
+    fn an_ended_source_holds_no_step_back_that_reads_another() {
+        let other = Origin::Source(1);
+        let mut t = Ticker::new(false, &[Pace { lateness: 0, idle: None }; 2], &[]);
+        let opened = [Report::Opened(S, 0, UNNAMED), Report::Opened(other, 0, UNNAMED)];
+        t.close(opened);
+        let clock = t.close([read(0, 10), Report::Ended(S, 0), Report::Read(other, 0, 0, 50)]);
+        assert_eq!(clock.watermark(&[S, other]), 50);
+        assert_eq!(clock.watermark(&[S]), 10, "its own windows wait for the end");
+        let clock = t.close([Report::Ended(other, 0)]);
+        assert_eq!(clock.watermark(&[S, other]), 50);
+    }
+
+    #[test]
+    fn partitions_that_records_name_stand_for_their_file() {
+        let mut t = Ticker::new(false, &[Pace { lateness: 0, idle: None }], &[]);
+        let unread = || (0..2).map(|file| Report::Opened(S, file, UNNAMED));
+        assert_eq!(close(&mut t, unread()), Micros::MIN);
+        assert_eq!(close(&mut t, [of_file(0, 7, 20)]), Micros::MIN, "nothing of the other file was read");
+        assert_eq!(close(&mut t, [of_file(1, 3, 30), of_file(1, 4, 5)]), 5);
+        assert_eq!(close(&mut t, [Report::Ended(S, 1)]), 20);
+    }
+
+    #[test]
+    fn files_idle_from_the_first_event_on() {
+        let year_2024 = 1_704_067_200_000_000;
+        let mut t = Ticker::new(false, &[Pace { lateness: 0, idle: Some(60) }], &[]);
+        t.close((0..2).map(|file| Report::Opened(S, file, UNNAMED)));
+        assert_eq!(close(&mut t, [of_file(0, 0, year_2024)]), Micros::MIN);
+        assert_eq!(close(&mut t, [of_file(0, 0, year_2024 + 59)]), Micros::MIN);
+        assert_eq!(close(&mut t, [of_file(0, 0, year_2024 + 60)]), year_2024 + 60);
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub struct Record {
     pub body: Option<Bytes>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Header {
     pub name: CompactString,
     pub value: Option<Bytes>,
@@ -87,6 +87,16 @@ pub struct OutRecord {
     pub headers: Vec<Header>,
     /// Milliseconds since the Unix epoch; `None` in the dead letter of a record without one.
     pub timestamp: Option<i64>,
+}
+
+impl OutRecord {
+    /// A tombstone before a value, then by the bytes.
+    pub fn cmp_bytes(&self, other: &Self) -> Ordering {
+        let deleted = self.value.is_some().cmp(&other.value.is_some());
+        deleted
+            .then_with(|| (&self.key, &self.value).cmp(&(&other.key, &other.value)))
+            .then_with(|| self.headers.cmp(&other.headers))
+    }
 }
 
 /// What distinguishes events that steps made of one record, in event order.

@@ -122,8 +122,8 @@ fn watch(house: &Arc<House>) -> impl FnMut(&Clock) + use<> {
     let wall_clock = house.wall_clock;
     move |clock| {
         for (counter, watermark) in counters.iter().zip(&clock.watermarks) {
-            let known = wall_clock && ![Micros::MIN, Micros::MAX].contains(watermark);
-            counter.set_watermark_lag(known.then(|| (clock.now - watermark).max(0) as f64 / 1e6));
+            let known = wall_clock && ![Micros::MIN, Micros::MAX].contains(&watermark.at);
+            counter.set_watermark_lag(known.then(|| (clock.now - watermark.at).max(0) as f64 / 1e6));
         }
     }
 }

@@ -65,7 +65,7 @@ pub struct Partial {
 pub struct Flushed {
     pub partials: Vec<Partial>,
     pub late: u64,
-    /// With `late: reject`: the records of late events, each once, in event order.
+    /// With `late: reject`: the record of each late event.
     pub late_records: Vec<Arc<Record>>,
 }
 
@@ -87,7 +87,7 @@ pub struct Fold {
     /// States of a group without events.
     fresh: Vec<State>,
     /// With `late: reject`: the group, time and record of every event.
-    records: Vec<(u32, Micros, Arc<Record>)>,
+    records: Vec<(u32, Arc<Record>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,7 @@ impl Fold {
         own.events += 1;
         if aggregate.window.is_some() && aggregate.late == Late::Reject {
             let record = input.shared.map_or_else(|| Arc::new(input.record.clone()), Arc::clone);
-            self.records.push((group as u32, input.time, record));
+            self.records.push((group as u32, record));
         }
         let calls = aggregate.calls.len();
         let states = &mut self.states[group * calls..][..calls];
@@ -207,13 +207,8 @@ impl Fold {
 
     fn late_records(&mut self, late: impl Fn(&Group) -> bool) -> Vec<Arc<Record>> {
         let groups = &self.groups;
-        let mut found: Vec<_> = self.records.drain(..).filter(|(group, ..)| late(&groups[*group as usize])).collect();
-        let order = |(_, time, record): &(u32, Micros, Arc<Record>)| {
-            (*time, record.topic.clone(), record.partition, record.offset)
-        };
-        found.sort_by_cached_key(order);
-        found.dedup_by_key(|entry| order(entry));
-        found.into_iter().map(|(_, _, record)| record).collect()
+        let found = self.records.drain(..).filter(|(group, _)| late(&groups[*group as usize]));
+        found.map(|(_, record)| record).collect()
     }
 }
 

@@ -29,6 +29,7 @@ mod distinct;
 mod fold;
 mod groups;
 mod histogram;
+mod late;
 mod moments;
 pub mod operator;
 mod ranked;

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 
+use super::late;
 use super::{Closing, Fold, Groups, Input, Partial, Results};
 use crate::epoch::operator::{Edge, Made, PerEpoch, per_epoch};
 use crate::epoch::{Clock, Epoch, Origin};
@@ -105,6 +106,12 @@ where
     let step = fold.0.borrow().step.clone();
     let name = format!("{}: fold", step.step().name);
     let (partials, rejected) = per_epoch((events, Pipeline), (clock.clone(), Pipeline), &name, fold);
+    let rejected = match step.aggregate() {
+        Aggregate { window: Some(_), late: Late::Reject, .. } => {
+            late::once(rejected, clock.clone(), &format!("{}: late", step.step().name), step.metrics.clone())
+        }
+        _ => rejected,
+    };
     (groups(step, partials, clock), rejected)
 }
 
@@ -181,7 +188,6 @@ impl Folding {
                 Rejection::new(Reason::LateEvent, text).at(Stage::Aggregate, &self.step.step().name, record)
             };
             made.rejected.extend(flushed.late_records.iter().map(late));
-            self.step.metrics.rejected(Reason::LateEvent, flushed.late_records.len() as u64);
             self.step.metrics.dropped("late", flushed.late - flushed.late_records.len() as u64);
             made.results = flushed.partials;
             self.spare.push(fold);
@@ -223,7 +229,7 @@ impl Grouping {
         self.groups.merge(aggregate, partials);
         let Some(clock) = clock.last() else { return Results::default() };
         let watermark = clock.watermark(&self.step.origins);
-        let closing = Closing { watermark, greatest: clock.greatest, now: clock.now };
+        let closing = Closing { watermark, greatest: clock.latest(), now: clock.now };
         let mut results = self.groups.close(aggregate, closing);
         // The layout of an aggregate's results is the first that its frame has, unless others share the frame.
         if let Some(layout) = self.step.step().layouts.first().copied().flatten().filter(|layout| *layout != 0) {

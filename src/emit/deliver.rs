@@ -45,7 +45,8 @@ pub enum Within {
 }
 
 impl Outgoing {
-    /// The order within an epoch: the output's `order` (NULL is the greatest, as in PostgreSQL), then event order.
+    /// The order within an epoch: the output's `order` (NULL is the greatest, as in PostgreSQL), then event order. What
+    /// several steps made of one event is left, in the order of its bytes.
     fn cmp(&self, other: &Self, directions: &[Direction]) -> Ordering {
         for ((a, b), direction) in self.place.by.iter().zip(&other.place.by).zip(directions) {
             let order = (a.is_null().cmp(&b.is_null())).then_with(|| a.cmp(b));
@@ -54,7 +55,7 @@ impl Outgoing {
                 return order;
             }
         }
-        match (&self.place.within, &other.place.within) {
+        let place = match (&self.place.within, &other.place.within) {
             (Within::Row(a), Within::Row(b)) => a.cmp(b),
             (Within::Event(a, a_position), Within::Event(b, b_position)) => {
                 let by_record = a.cmp(b).then_with(|| self.origin.cmp_place(&other.origin));
@@ -63,7 +64,8 @@ impl Outgoing {
             // All records of an output are of one kind.
             (Within::Row(_), _) => Ordering::Less,
             (_, Within::Row(_)) => Ordering::Greater,
-        }
+        };
+        place.then_with(|| self.record.cmp_bytes(&other.record))
     }
 }
 

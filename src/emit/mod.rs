@@ -9,4 +9,5 @@ pub mod key;
 pub mod letters;
 pub mod operator;
 pub mod sinks;
+pub mod standing;
 pub mod topics;

@@ -14,6 +14,7 @@ use crate::emit::files::FileOut;
 use crate::emit::letters::DeadLetters;
 use crate::emit::operator::{self as emit, Alarm, Emitter};
 use crate::emit::sinks::{Route, Sinks};
+use crate::emit::standing::standing;
 use crate::emit::topics::Topics;
 use crate::epoch::Epoch;
 use crate::epoch::operator::{Edge, each, per_epoch};
@@ -62,7 +63,7 @@ impl<'s> Streams<'s> {
             let encoder = Encoder::new(&plan, index, self.house.partitions(index));
             // Outputs are a name space of their own: `spend` may well be the aggregate that it writes.
             let metrics = self.house.telemetry.step(&format!("emit.{}", output.name));
-            let mut emitter = Emitter::new(encoder, metrics, self.local());
+            let mut emitter = Emitter::new(encoder, metrics.clone(), self.local());
             let clock = self.clock.clone();
             let name = format!("{}: encode", output.name);
             let (records, rejected) = if output.changing {
@@ -79,6 +80,10 @@ impl<'s> Streams<'s> {
                 }
             };
             self.rejected.push(rejected);
+            let records = match output.shared_keys {
+                true => standing(records, self.clock.clone(), &format!("{}: keys", output.name), metrics, self.local()),
+                false => records,
+            };
             match self.house.routes[index] {
                 Route::Nowhere => counts.push(emit::count(records, index as u16)),
                 Route::Topic(_) | Route::File(_) => all.push(records),

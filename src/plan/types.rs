@@ -299,6 +299,8 @@ pub struct Output {
     /// changing one (whose column names then stand in `key_names`).
     pub key: Option<Vec<Expr>>,
     pub key_names: Vec<Arc<str>>,
+    /// Over a changing collection: can two rows have one record key?
+    pub shared_keys: bool,
     /// `key: _key`: the record's key as it came.
     pub key_is_input: bool,
     /// Partitioned by these values' key bytes instead of the record key's.

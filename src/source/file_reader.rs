@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::files::{Feed, Lines};
 use super::pace::{OpenEpochs, Reins, Ticks, wall_clock};
 use crate::epoch::operator::Wake;
-use crate::epoch::{Epoch, Origin, Report};
+use crate::epoch::{Epoch, Origin, Report, UNNAMED};
 use crate::error::RunError;
 
 /// The files of one source or table.
@@ -105,7 +105,7 @@ impl FileReader {
             self.turn += 1;
         }
         let taken = &self.lines[before..];
-        self.open.add(taken.iter().map(|l| l.ends.len()).sum(), taken.iter().map(|l| l.bytes.len()).sum());
+        self.open.add(taken.iter().map(Lines::records).sum(), taken.iter().map(|l| l.bytes.len()).sum());
         let opened = self.begun.map_or(now, |(_, at)| at);
         let live = |input: &FileInput| (epoch == 0) == matches!(input.origin, Origin::Table(_));
         let complete = self.inputs.iter().filter(|input| live(input)).all(|input| input.feed.is_complete());
@@ -132,8 +132,8 @@ impl FileReader {
         }
         if !std::mem::replace(&mut self.opened, true) {
             for input in &self.inputs {
-                let partitions = 0..input.feed.ended().count() as i32;
-                self.reports.extend(partitions.map(|partition| Report::Opened(input.origin, 0, partition)));
+                let files = 0..input.feed.ended().count() as u32;
+                self.reports.extend(files.map(|file| Report::Opened(input.origin, file, UNNAMED)));
             }
         }
     }
@@ -175,9 +175,9 @@ impl FileReader {
 
     fn report_ended(&mut self) {
         for (i, input) in self.inputs.iter().enumerate() {
-            for (partition, _) in input.feed.ended().enumerate().filter(|(_, ended)| *ended) {
-                if self.known_ended.insert((i, partition)) {
-                    self.reports.push(Report::Ended(input.origin, 0, partition as i32));
+            for (file, _) in input.feed.ended().enumerate().filter(|(_, ended)| *ended) {
+                if self.known_ended.insert((i, file)) {
+                    self.reports.push(Report::Ended(input.origin, file as u32));
                 }
             }
         }

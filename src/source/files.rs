@@ -34,18 +34,24 @@ pub struct Lines {
     pub bytes: Bytes,
     /// Where each line ends in `bytes`, its line break not included; the next begins one byte later.
     pub ends: Vec<u32>,
+    /// How many of the lines are blank, and so no records.
+    blank: usize,
 }
 
 impl Lines {
-    /// Each line's number, and where it is in `bytes`.
+    /// Each record's line number, and where it is in `bytes`.
     pub fn ranges(&self) -> impl Iterator<Item = (i64, Range<usize>)> + '_ {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|end| *end as usize + 1));
-        let lines = starts.zip(&self.ends).map(|(start, end)| start..*end as usize);
-        (self.first..).zip(lines)
+        (self.first..).zip(lines(&self.bytes, &self.ends)).filter(|(_, line)| !is_blank(&self.bytes[line.clone()]))
     }
 
-    /// Takes the first `n` lines away.
-    fn split_to(&mut self, n: usize) -> Lines {
+    /// How many records there are.
+    pub fn records(&self) -> usize {
+        self.ends.len() - self.blank
+    }
+
+    /// Takes the first lines away: as many as hold `records` records, or all.
+    fn split_to(&mut self, records: usize) -> Lines {
+        let (n, blank) = self.first_lines(records);
         let taken = self.ends.drain(..n).collect::<Vec<_>>();
         let end = taken.last().map_or(0, |end| *end as usize);
         let bytes = self.bytes.slice(..end);
@@ -54,8 +60,35 @@ impl Lines {
         self.ends.iter_mut().for_each(|end| *end -= after);
         let first = self.first;
         self.first += n as i64;
-        Lines { input: self.input, turn: 0, first, bytes, ends: taken }
+        self.blank -= blank;
+        Lines { input: self.input, turn: 0, first, bytes, ends: taken, blank }
     }
+
+    /// How many lines the first `records` records take, and how many of these are blank.
+    fn first_lines(&self, records: usize) -> (usize, usize) {
+        if records >= self.records() {
+            return (self.ends.len(), self.blank);
+        }
+        if self.blank == 0 {
+            return (records, 0);
+        }
+        let full = lines(&self.bytes, &self.ends).enumerate().filter(|(_, line)| !is_blank(&self.bytes[line.clone()]));
+        let n = full.take(records).last().map_or(0, |(line, _)| line + 1);
+        (n, n - records)
+    }
+}
+
+/// Where each line is, without its line break (LF or CR LF).
+fn lines<'a>(bytes: &'a [u8], ends: &'a [u32]) -> impl Iterator<Item = Range<usize>> + 'a {
+    let starts = std::iter::once(0).chain(ends.iter().map(|end| *end as usize + 1));
+    starts.zip(ends).map(|(start, end)| {
+        let end = *end as usize;
+        start..end - usize::from(end > start && bytes[end - 1] == b'\r')
+    })
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
 }
 
 enum Message {
@@ -76,6 +109,8 @@ pub struct Feed {
     pipe: bool,
     /// Records that each file still owes to the epoch.
     owed: Vec<usize>,
+    /// What cannot be shared evenly is owed by the files in turn, beginning with this one of those that have not ended.
+    next: usize,
 }
 
 impl Feed {
@@ -85,15 +120,17 @@ impl Feed {
         let open = |(i, path): (usize, &String)| Input::open(path, first_input + i as u32, wake.clone());
         let inputs = paths.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
         let owed = vec![0; inputs.len()];
-        Ok(Feed { inputs, pipe: paths.iter().any(|path| path == "-"), owed })
+        Ok(Feed { inputs, pipe: paths.iter().any(|path| path == "-"), owed, next: 0 })
     }
 
     /// Begins an epoch of `records`, shared evenly among the files.
     pub fn begin(&mut self, records: usize) {
         let live: Vec<usize> = (0..self.inputs.len()).filter(|i| !self.inputs[*i].ended).collect();
         self.owed.fill(0);
-        for (turn, input) in live.iter().enumerate() {
-            self.owed[*input] = records / live.len() + usize::from(turn < records % live.len());
+        live.iter().for_each(|input| self.owed[*input] = records / live.len());
+        for _ in 0..records.checked_rem(live.len()).unwrap_or(0) {
+            self.owed[live[self.next % live.len()]] += 1;
+            self.next += 1;
         }
     }
 
@@ -104,9 +141,9 @@ impl Feed {
             let input = &mut self.inputs[i];
             while self.owed[i] > 0 && input.fill()? {
                 let chunk = &mut input.chunks[0];
-                let n = chunk.ends.len().min(self.owed[i]);
-                self.owed[i] -= n;
-                lines.push(chunk.split_to(n));
+                let taken = chunk.split_to(self.owed[i]);
+                self.owed[i] -= taken.records();
+                lines.push(taken);
                 if chunk.ends.is_empty() {
                     input.chunks.pop_front();
                 }
@@ -230,7 +267,8 @@ fn split(bytes: Bytes, input: u32, first: i64) -> Lines {
     if after_last < bytes.len() {
         ends.push(bytes.len() as u32);
     }
-    Lines { input, turn: 0, first, bytes, ends }
+    let blank = lines(&bytes, &ends).filter(|line| is_blank(&bytes[line.clone()])).count();
+    Lines { input, turn: 0, first, bytes, ends, blank }
 }
 
 #[cfg(test)]
@@ -267,14 +305,23 @@ mod tests {
 
     #[test]
     fn epochs_share_the_records_among_files_and_an_ended_file_leaves_its_share() {
-        let (_a, a) = file("a", b"a0\na1\n\na3");
+        let (_a, a) = file("a", b"a0\r\na1\n\r\na3");
         let (_b, b) = file("b", b"b0\n");
         let mut feed = Feed::open(&[a, b], 5, Arc::new(|| ())).unwrap();
         let owned = |l: &[(u32, i64, &str)]| l.iter().map(|(i, n, t)| (*i, *n, t.to_string())).collect::<Vec<_>>();
         assert_eq!(epoch(&mut feed, 2), owned(&[(5, 0, "a0"), (6, 0, "b0")]));
-        assert_eq!(epoch(&mut feed, 2), owned(&[(5, 1, "a1"), (5, 2, "")]));
-        assert_eq!(epoch(&mut feed, 2), owned(&[(5, 3, "a3")]));
+        assert_eq!(epoch(&mut feed, 2), owned(&[(5, 1, "a1"), (5, 3, "a3")]), "a blank line is no record");
+        assert_eq!(epoch(&mut feed, 2), []);
         assert!(feed.all_ended());
+    }
+
+    #[test]
+    fn files_take_turns_where_an_epoch_has_fewer_records_than_there_are_files() {
+        let (_a, a) = file("a", b"a0\na1\na2");
+        let (_b, b) = file("b", b"b0\nb1");
+        let mut feed = Feed::open(&[a, b], 0, Arc::new(|| ())).unwrap();
+        let one_each: Vec<_> = (0..5).map(|_| epoch(&mut feed, 1)[0].2.clone()).collect();
+        assert_eq!(one_each, ["a0", "b0", "a1", "b1", "a2"]);
     }
 
     #[test]
@@ -299,7 +346,7 @@ mod tests {
         let (_dir, path) = file("long", expected.join("\n").as_bytes());
         let mut feed = Feed::open(&[path], 0, Arc::new(|| ())).unwrap();
         let lines = epoch(&mut feed, 100).into_iter().map(|(_, _, text)| text);
-        assert!(lines.eq(expected));
+        assert!(lines.eq(expected.into_iter().filter(|line| !line.is_empty())));
     }
 
     #[test]

@@ -218,7 +218,7 @@ impl Intake {
         Self { whole: self.whole || fused.needs_record(), fused, ..self }
     }
 
-    /// Decodes one record. `topic` is its number in the list of the source's (or table's) topics.
+    /// Decodes one record. `topic` is its number in the list of the source's (or table's) topics, or its file's number.
     pub fn take(
         &mut self,
         plan: &Plan,

@@ -66,17 +66,19 @@ impl LineIntake {
     pub fn take(&mut self, plan: &Plan, epoch: Epoch, lines: Lines, batch: &mut Batch) {
         let file = &self.files[lines.input as usize];
         let Some(intake) = self.intakes.iter_mut().find(|intake| intake.origin == file.origin) else { return };
+        // The watermark goes by file and partition; the records of a table are one list whatever file they are of.
+        let of_file = match file.origin {
+            Origin::Source(_) => file.partition as u32,
+            Origin::Table(_) => 0,
+        };
         for (number, range) in lines.ranges() {
             let mut line = Line { file, number, bytes: &lines.bytes, range };
-            if line.text().iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
             if !self.records {
-                intake.take(plan, (epoch, 0), 0, line, batch);
+                intake.take(plan, (epoch, 0), of_file, line, batch);
                 continue;
             }
             match lines::parse(&lines.bytes.slice(line.range.clone()), &Record::at(line.place())) {
-                Ok(record) => intake.take(plan, (epoch, 0), 0, record, batch),
+                Ok(record) => intake.take(plan, (epoch, 0), of_file, record, batch),
                 Err(message) => {
                     let rejection = Rejection::new(Reason::DecodeError, message);
                     intake.refuse(rejection, line.keep(), batch);

@@ -88,7 +88,7 @@ struct AsEvents;
 
 impl PerEpoch<RowChange, Clock, Change> for AsEvents {
     fn close(&mut self, _: Epoch, changes: Vec<RowChange>, clock: Vec<Clock>, made: &mut Made<Change>) {
-        let time = clock.last().map_or(0, |clock| clock.greatest.max(0));
+        let time = clock.last().map_or(0, Clock::latest);
         made.results.extend(changes.into_iter().map(|RowChange { key, before, after }| {
             let event = |row: Row| {
                 let record = Record { value: Some(row.body.as_bytes().to_vec().into()), ..Record::default() };

@@ -4,8 +4,10 @@ cases! {
     a_failing_step_names_itself
     a_few_rejected_are_fine
     a_grouping_that_fails
+    a_late_record_is_handed_back_once
     a_row_is_a_copy
     an_aggregate_read_as_a_table
+    an_ended_source_holds_nothing_back
     an_output_can_reject
     arithmetic
     blank_lines_count_as_offsets
@@ -17,11 +19,13 @@ cases! {
     events_leave_in_event_order
     every_mistake_at_once
     fields_check_types
+    files_that_name_their_partitions
     folded_where_it_is_decoded
     groups_of_several_expressions
     having_takes_rows_back
     headers_and_value_templates
     huge_numbers_compare_but_do_not_compute
+    idle_counts_from_the_first_event
     json_values
     keep_and_drop
     keys_of_a_step_have_one_order
@@ -51,6 +55,7 @@ cases! {
     order_within_an_epoch
     pseudo_fields
     record_lines_in_all_forms
+    rows_that_share_a_record_key
     rubbish_is_handed_back
     rules_from_a_table
     set_goes_in_file_order
@@ -74,6 +79,7 @@ cases! {
     untouched_payloads_travel_byte_for_byte
     values_from_the_environment
     values_over_the_limits
+    what_several_steps_make_of_one_event
     where_keeps_what_is_true
     windows_wait_for_all_inputs
 }

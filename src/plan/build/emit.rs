@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Pass, Stream, inputs_span};
-use crate::expr::{Expr, Type};
+use crate::expr::{Expr, Place, Type};
 use crate::json::Path;
 use crate::plan::outline::Emit;
 use crate::plan::read::{self, Fields};
 use crate::plan::scope::{Cloud, Scope, ScopeNames, type_name};
 use crate::plan::yaml::{Kind, Node};
-use crate::plan::{CloudEventOut, Direction, Member, Output, OutputFormat, OutputValue};
+use crate::plan::{CloudEventOut, Direction, Member, Output, OutputFormat, OutputValue, StreamId};
 
 /// Attributes that an output can give.
 const ATTRIBUTES: [&str; 6] = ["type", "source", "subject", "id", "time", "datacontenttype"];
@@ -44,6 +44,7 @@ impl<'n> Pass<'_, 'n> {
             return None;
         }
         let delivery = delivery?;
+        let shared_keys = stream.changing && self.shares_keys(&delivery, &inputs, &stream);
         self.outputs.push(Output {
             name: emit.name.clone(),
             from: inputs,
@@ -51,6 +52,7 @@ impl<'n> Pass<'_, 'n> {
             topic: delivery.topic?,
             key: delivery.key,
             key_names: delivery.key_names,
+            shared_keys,
             key_is_input: delivery.key_is_input,
             partition_by: delivery.partition_by,
             headers: delivery.headers,
@@ -62,6 +64,16 @@ impl<'n> Pass<'_, 'n> {
             needs_clock: self.clock,
         });
         Some(())
+    }
+
+    /// Rows of one collection have different keys, and so have their records if these columns are part of their key.
+    fn shares_keys(&mut self, delivery: &Delivery, inputs: &[StreamId], stream: &Stream) -> bool {
+        let Some(key) = &delivery.key else { return delivery.key_is_input || inputs.len() > 1 };
+        let mut stands = |name: &Arc<str>| {
+            let column = Place::Slot(self.wires.slot(stream.scope.frame, &Path::field(name)));
+            key.iter().any(|expr| expr.place().as_ref() == Some(&column))
+        };
+        inputs.len() > 1 || !stream.key.iter().all(|(name, _)| stands(name))
     }
 
     fn delivery(&mut self, node: &'n Node, stream: &Stream) -> Delivery {
