@@ -12,6 +12,7 @@ mod steps;
 mod tables;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use timely::dataflow::operators::{Concatenate, Probe};
@@ -21,7 +22,7 @@ use timely::worker::Worker;
 pub use house::{House, Input, KafkaPlan, Output, Reading, Stopper, TopicPlan};
 pub use rejections::Rejections;
 
-use crate::epoch::operator::{Edge, clock};
+use crate::epoch::operator::{Edge, Hearing, clock};
 use crate::epoch::{Clock, Epoch, Pace};
 use crate::error::{Rejected, RunError};
 use crate::event::{Change, Event, Micros};
@@ -76,7 +77,7 @@ impl Running {
 
 /// Builds the whole graph on one worker.
 pub fn build(worker: &mut Worker, house: &Arc<House>) -> Result<Running, RunError> {
-    let (probe, wakes) = (ProbeHandle::new(), Wakes::default());
+    let (probe, wakes, closed) = (ProbeHandle::new(), Wakes::default(), Rc::default());
     let index = worker.index();
     let readers = sources::open(house, index)?;
     let sinks = outputs::open(house, index)?;
@@ -84,13 +85,23 @@ pub fn build(worker: &mut Worker, house: &Arc<House>) -> Result<Running, RunErro
     worker.dataflow_named("tidemill", |scope| {
         let folds = steps::folds(house, index % house.workers);
         let sources::Sources { events, records, rejected, reports } =
-            sources::build(scope, house, readers, &probe, &wakes, &folds);
+            sources::build(scope, house, readers, &probe, &wakes, &closed, &folds);
         let paces: Vec<Pace> = house.plan.sources.iter().map(|s| Pace { lateness: s.lateness, idle: s.idle }).collect();
         let table_paces: Vec<Pace> =
             house.plan.tables.iter().map(|t| Pace { lateness: t.lateness, idle: t.idle }).collect();
         let stop = house.stop.clone();
         let stopping = move || stop.request_from_peer();
-        let clock = clock(reports, house.wall_clock, &paces, &table_paces, stopping, watch(house));
+        let waking = wakes.clone();
+        let files = house.inputs.iter().any(|input| matches!(input.reading, house::Reading::Files(_)));
+        let several = house.peers > 1 || house.wall_clock && files;
+        let heard = move |epoch| {
+            if several && epoch > closed.get() {
+                closed.set(epoch);
+                waking.borrow().iter().for_each(|wake| wake());
+            }
+        };
+        let clock =
+            clock(reports, house.wall_clock, &paces, &table_paces, Hearing { stopping, heard, told: watch(house) });
         let read = ProbeHandle::new();
         let clock = clock.probe_with(&read);
         let (flows, tables) = (BTreeMap::new(), BTreeMap::new());

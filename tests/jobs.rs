@@ -10,6 +10,8 @@ mod bad_input;
 mod brokers;
 #[path = "jobs/crashes.rs"]
 mod crashes;
+#[path = "jobs/epochs.rs"]
+mod epochs;
 #[path = "jobs/partitions.rs"]
 mod partitions;
 #[path = "jobs/progress.rs"]

@@ -68,7 +68,7 @@ impl Rows {
     /// Records of an epoch: a row's record under its record key, a tombstone where it is no longer there.
     fn apply(&mut self, epoch: Epoch, mut items: Vec<Outgoing>) -> Vec<Outgoing> {
         let place = |item: &Outgoing| (item.record.key.clone(), row(item));
-        items.sort_by(|a, b| place(a).cmp(&place(b)));
+        items.sort_by_key(place);
         let mut results = Vec::new();
         let mut items = items.into_iter().peekable();
         while let Some(first) = items.next() {

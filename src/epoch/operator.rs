@@ -192,18 +192,26 @@ impl<R: 'static> Outputs<R> {
     }
 }
 
+/// Who is told of what a clock hears.
+pub struct Hearing<S, H, T> {
+    /// A worker of any process was asked to stop.
+    pub stopping: S,
+    /// A source of any worker has closed this epoch.
+    pub heard: H,
+    /// A clock record was made.
+    pub told: T,
+}
+
 /// The clock: every worker hears all reports of an epoch and makes the same record of them.
-///
-/// `stopping` is called when a worker of any process reports that it was asked to stop, `told` with every record.
 pub fn clock<'s>(
     reports: Edge<'s, Report>,
     wall_clock: bool,
     sources: &[Pace],
     tables: &[Pace],
-    mut stopping: impl FnMut() + 'static,
-    mut told: impl FnMut(&Clock) + 'static,
+    hearing: Hearing<impl FnMut() + 'static, impl FnMut(Epoch) + 'static, impl FnMut(&Clock) + 'static>,
 ) -> Edge<'s, Clock> {
     let mut ticker = Ticker::new(wall_clock, sources, tables);
+    let Hearing { mut stopping, mut heard, mut told } = hearing;
     let reports = if reports.scope().peers() > 1 { reports.broadcast() } else { reports };
     reports.unary_frontier(Pipeline, "clock", move |_, _| {
         let mut open: BTreeMap<Epoch, (Capability<Epoch>, Vec<Report>)> = BTreeMap::new();
@@ -211,6 +219,9 @@ pub fn clock<'s>(
             input.for_each(|time, data| {
                 if data.contains(&Report::Stopping) {
                     stopping();
+                }
+                if data.iter().any(|report| matches!(report, Report::Closed(_))) {
+                    heard(*time.time());
                 }
                 open.entry(*time.time()).or_insert_with(|| (time.retain(0), Vec::new())).1.append(data);
             });

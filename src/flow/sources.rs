@@ -1,5 +1,6 @@
 //! Sources and tables of the plan → what reads them on this worker.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,6 +85,7 @@ pub(super) fn build<'s>(
     readers: Readers,
     probe: &ProbeHandle<Epoch>,
     wakes: &Wakes,
+    closed: &Rc<Cell<Epoch>>,
     folds: &SharedFolds,
 ) -> Sources<'s> {
     let delivered = probe.clone();
@@ -98,6 +100,7 @@ pub(super) fn build<'s>(
         telemetry: house.telemetry.clone(),
         worker: local,
         wakes: wakes.clone(),
+        closed: closed.clone(),
     };
     let mut parts = Vec::new();
     let mut reports = Vec::new();

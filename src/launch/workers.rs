@@ -67,6 +67,10 @@ fn drive(worker: &mut Worker, house: &House, graph: &Running) {
             if worker.index() == house.first_worker {
                 house.telemetry.epochs().set_held_by(graph.held_by().as_ref());
             }
+            // A source may be asleep for as long as an epoch is.
+            if (house.stop.is_requested)() {
+                graph.sources.borrow().iter().for_each(|wake| wake());
+            }
         }
         let now = graph.probe.with_frontier(|frontier| frontier.first().copied());
         if now != delivered {

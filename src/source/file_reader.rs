@@ -84,6 +84,7 @@ impl FileReader {
     pub(super) fn step(&mut self, epoch: Epoch) -> Step {
         self.settle();
         let now = wall_clock();
+        let overtaken = !self.counting && epoch > 0 && self.open.records == 0 && self.reins.is_overtaken(epoch);
         if self.begun.is_none_or(|(begun, _)| begun != epoch) {
             if (self.reins.stopping)() {
                 return self.finish(epoch, now);
@@ -91,7 +92,8 @@ impl FileReader {
             let tables_first = epoch > 0 && !self.counting && !(self.reins.delivered)(0);
             let ahead = self.open.len() >= 2 && self.reins.open_bytes.get() >= self.enough;
             if ahead || !self.open.has_room() || tables_first {
-                return Step::Wait(LOOK_AGAIN);
+                // What others have open may be waiting for this very epoch.
+                return if overtaken { Step::Next(self.reins.next_epoch(epoch, now)) } else { Step::Wait(LOOK_AGAIN) };
             }
             self.begin(epoch, now);
         }
@@ -109,8 +111,10 @@ impl FileReader {
         let opened = self.begun.map_or(now, |(_, at)| at);
         let live = |input: &FileInput| (epoch == 0) == matches!(input.origin, Origin::Table(_));
         let complete = self.inputs.iter().filter(|input| live(input)).all(|input| input.feed.is_complete());
-        let due = epoch > 0 && now >= self.ticks.closes(opened, self.open.records > 0);
-        if complete && (self.counting || epoch == 0 || due) || due && self.open.records > 0 && self.pipes() {
+        let overtaken = overtaken && self.open.records == 0;
+        let due = epoch > 0 && (overtaken || now >= self.ticks.closes(opened, self.open.records > 0));
+        let goes_by_time = overtaken || self.open.records > 0 && self.pipes();
+        if complete && (self.counting || epoch == 0 || due) || due && goes_by_time {
             return self.close(epoch, opened, now);
         }
         if (self.reins.stopping)() {
@@ -163,7 +167,7 @@ impl FileReader {
             return Step::End;
         }
         self.open.close(epoch, opened, now, ());
-        Step::Next(if self.counting { epoch + 1 } else { (now as Epoch).max(epoch + 1) })
+        Step::Next(if self.counting { epoch + 1 } else { self.reins.next_epoch(epoch, now) })
     }
 
     /// Stops where it is: what was read is delivered, windows stay open.

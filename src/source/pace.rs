@@ -1,6 +1,6 @@
 //! When epochs close and how much may be open: the part of a source that knows the wall clock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -78,9 +78,22 @@ pub struct Reins {
     pub worker: usize,
     /// Operators to schedule when something was delivered.
     pub wakes: Wakes,
+    /// The newest epoch that a source of any worker is known to have closed.
+    pub closed: Rc<Cell<Epoch>>,
 }
 
 impl Reins {
+    /// Is this epoch of a source without a record in it all that others wait for? Then a later one does as well: what
+    /// they have closed is not held back until this one's time has come.
+    pub fn is_overtaken(&self, epoch: Epoch) -> bool {
+        self.closed.get() >= epoch
+    }
+
+    /// The epoch after this one: by the wall clock, and none that another source has closed.
+    pub fn next_epoch(&self, epoch: Epoch, now: Micros) -> Epoch {
+        (now as Epoch).max(epoch + 1).max(self.closed.get() + 1)
+    }
+
     /// Settles the epochs that are delivered and counts them; what each leaves to be done.
     pub fn settle<S>(&self, open: &mut OpenEpochs<S>) -> Vec<S> {
         let settled = open.settle(|epoch| !(self.delivered)(epoch));
@@ -150,7 +163,16 @@ impl<S> OpenEpochs<S> {
     /// May more be read? Not with too many epochs or bytes between here and delivery: the back pressure.
     pub fn has_room(&self) -> bool {
         let busy = self.closed.iter().filter(|closed| closed.records > 0).count();
-        busy < self.limit && self.bytes.get() < self.byte_limit
+        busy < self.limit && !self.is_full()
+    }
+
+    /// Are as many bytes open as may be, and some of them in the epoch that is being read? It need not wait for its time.
+    pub fn is_complete(&self) -> bool {
+        self.records > 0 && self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.get() >= self.byte_limit
     }
 
     pub fn add(&mut self, records: usize, bytes: usize) {

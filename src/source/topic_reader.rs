@@ -199,7 +199,13 @@ impl TopicReader {
         if self.until_caught_up && self.reached(false) {
             return Ok(self.end(epoch, now));
         }
-        let full = self.open.records >= self.reins.limits.epoch_records;
+        // Where records are expected the tick is near, and they are to leave at it.
+        let expected = self.lively && now < self.ticks.closes(self.opened, true);
+        if self.open.records == 0 && !expected && self.reins.is_overtaken(epoch) {
+            (self.opened, self.lively) = (now, false);
+            return Ok(Next::Epoch(self.reins.next_epoch(epoch, now)));
+        }
+        let full = self.open.records >= self.reins.limits.epoch_records || self.open.is_complete();
         let closes = self.ticks.closes(self.opened, self.open.records > 0);
         let goes_on = || (again || self.is_behind()) && now < self.ticks.closes_behind(self.opened);
         if full || now >= closes && !goes_on() {
@@ -282,7 +288,7 @@ impl TopicReader {
         self.look_at = if self.lively && !self.found_more { self.next_look(now) } else { 0 };
         self.finish_epoch(epoch, now);
         (self.opened, self.found_more) = (now, false);
-        Next::Epoch((now as Epoch).max(epoch + 1))
+        Next::Epoch(self.reins.next_epoch(epoch, now))
     }
 
     fn end(&mut self, epoch: Epoch, now: Micros) -> Next {
