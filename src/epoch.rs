@@ -25,6 +25,8 @@ pub struct Clock {
     pub now: Micros,
     /// The greatest event time that any source has read so far; `MIN` before any.
     pub greatest: Micros,
+    /// Records that were read in the epoch.
+    pub read: u64,
     /// How far each source is complete, in the plan's order.
     pub watermarks: Vec<Watermark>,
     /// The same for tables.
@@ -74,6 +76,8 @@ pub enum Report {
     /// A partition of a topic, by the topic's number, is being read from here on. Of a file, by its number:
     /// [`UNNAMED`], until its records have said which partitions it holds.
     Opened(Origin, u32, i32),
+    /// So many records were read.
+    Counted(u64),
     /// The greatest event time that a batch of a partition held.
     Read(Origin, u32, i32, Micros),
     /// A file, by its number, has no more data.
@@ -131,7 +135,7 @@ impl Ticker {
 
     /// Ends an epoch with all that was reported of it.
     pub fn close(&mut self, reports: impl IntoIterator<Item = Report>) -> Clock {
-        let mut closed = None;
+        let (mut closed, mut records) = (None, 0);
         for report in reports {
             match report {
                 Report::Closed(at) => closed = closed.max(Some(at)),
@@ -149,6 +153,7 @@ impl Ticker {
                 Report::Ended(origin, file) => {
                     self.progress(origin).ended.insert(file);
                 }
+                Report::Counted(more) => records += more,
                 Report::Finished(origin) => self.progress(origin).finished = true,
                 Report::Stopping => {}
             }
@@ -167,6 +172,7 @@ impl Ticker {
         Clock {
             now: self.now.unwrap_or(0),
             greatest: self.greatest,
+            read: records,
             watermarks: self.sources.iter().map(Progress::watermark).collect(),
             table_watermarks: self.tables.iter().map(Progress::watermark).collect(),
         }

@@ -20,7 +20,6 @@ use timely::dataflow::{ProbeHandle, Scope};
 use timely::worker::Worker;
 
 pub use house::{House, Input, KafkaPlan, Output, Reading, Stopper, TopicPlan};
-pub use rejections::Rejections;
 
 use crate::epoch::operator::{Edge, Hearing, clock};
 use crate::epoch::{Clock, Epoch, Pace};

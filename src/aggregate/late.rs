@@ -3,30 +3,22 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
-
-use crate::epoch::operator::{Edge, Made, PerEpoch, per_epoch};
+use crate::epoch::operator::{Made, PerEpoch};
 use crate::epoch::{Clock, Epoch};
 use crate::error::{Reason, Rejected};
 use crate::event::Record;
 use crate::event::key::Fixed;
 use crate::telemetry::StepMetrics;
 
-/// What an aggregate rejected, each late record once.
-pub fn once<'s>(
-    rejected: Edge<'s, Rejected>,
-    clock: Edge<'s, Clock>,
-    name: &str,
-    metrics: Arc<StepMetrics>,
-) -> Edge<'s, Rejected> {
-    let by_record = Exchange::new(|rejected: &Rejected| {
+pub struct Once(pub Arc<StepMetrics>);
+
+impl Once {
+    /// Chooses the worker that sees all of a record.
+    pub fn route(rejected: &Rejected) -> u64 {
         let Record { topic, partition, offset, .. } = &*rejected.record;
         Fixed::default().hash_one((&**topic, partition, offset))
-    });
-    per_epoch((rejected, by_record), (clock, Pipeline), name, Once(metrics)).0
+    }
 }
-
-struct Once(Arc<StepMetrics>);
 
 impl PerEpoch<Rejected, Clock, Rejected> for Once {
     fn close(&mut self, _: Epoch, rejected: Vec<Rejected>, _: Vec<Clock>, made: &mut Made<Rejected>) {

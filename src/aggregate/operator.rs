@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 
-use super::late;
+use super::late::Once;
 use super::{Closing, Fold, Groups, Input, Partial, Results};
 use crate::epoch::operator::{Edge, Made, PerEpoch, per_epoch};
 use crate::epoch::{Clock, Epoch, Origin};
@@ -108,7 +108,9 @@ where
     let (partials, rejected) = per_epoch((events, Pipeline), (clock.clone(), Pipeline), &name, fold);
     let rejected = match step.aggregate() {
         Aggregate { window: Some(_), late: Late::Reject, .. } => {
-            late::once(rejected, clock.clone(), &format!("{}: late", step.step().name), step.metrics.clone())
+            let (by_record, once) = (Exchange::new(Once::route), Once(step.metrics.clone()));
+            let name = format!("{}: late", step.step().name);
+            per_epoch((rejected, by_record), (clock.clone(), Pipeline), &name, once).0
         }
         _ => rejected,
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -104,18 +105,29 @@ type Told = Box<dyn FnMut(&Done<Capability<Epoch>>, Instant)>;
 
 /// What the house wants to be asked and told.
 pub struct Hooks {
+    /// So many records were read in an epoch, and so many rejected; on any worker.
+    pub read: Box<dyn FnMut(Epoch, u64, u64)>,
     /// May this complete epoch leave? One that may not is held for ever: the job is about to stop.
-    pub may_leave: Box<dyn Fn(Epoch) -> bool>,
+    pub may_leave: Box<dyn FnMut(Epoch) -> bool>,
     pub fail: Arc<dyn Fn(RunError) + Send + Sync>,
     /// Told of every epoch of which this worker delivered anything, with the time at which its first record came.
     pub delivered: Told,
 }
 
-/// Counts records that go nowhere.
-pub fn count<'s>(records: Edge<'s, Outgoing>, output: u16) -> Edge<'s, Count> {
-    records.unary(Pipeline, "count", move |_, _| {
-        move |input, counts| {
-            input.for_each(|time, records| counts.session(&time).give((output, records.drain(..).count() as u64)));
+/// What must be known of an epoch before it leaves, beside its records.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum News {
+    /// So many records of an output that goes nowhere.
+    Counted(Count),
+    Read(u64),
+    Rejected(u64),
+}
+
+/// Counts what comes.
+pub fn count<'s, D: 'static>(input: Edge<'s, D>, news: impl Fn(u64) -> News + 'static) -> Edge<'s, News> {
+    input.unary(Pipeline, "count", move |_, _| {
+        move |input, output| {
+            input.for_each(|time, data| output.session(&time).give(news(data.drain(..).count() as u64)));
         }
     })
 }
@@ -124,7 +136,7 @@ pub fn count<'s>(records: Edge<'s, Outgoing>, output: u16) -> Edge<'s, Count> {
 /// epoch is delivered. What is only counted counts as delivered.
 pub fn deliver<'s, S, L>(
     outgoing: Edge<'s, Outgoing>,
-    counts: Edge<'s, Count>,
+    news: Edge<'s, News>,
     route: impl Fn(&Outgoing) -> u64 + 'static,
     mut deliverer: Deliverer<S, L, Capability<Epoch>>,
     alarm: Alarm,
@@ -137,7 +149,7 @@ where
     let scope = outgoing.scope();
     let mut builder = OperatorBuilder::new("deliver".to_owned(), scope);
     let mut input = builder.new_input(outgoing, Exchange::new(route));
-    let mut counts = builder.new_input(counts, Pipeline);
+    let mut news = builder.new_input(news, Pipeline);
     let (output, stream) = builder.new_output();
     let _output: OutputBuilder<Epoch, CapacityContainerBuilder<Vec<()>>> = OutputBuilder::from(output);
     let address = builder.operator_info().address;
@@ -153,10 +165,19 @@ where
                 let fresh = || (time.retain(0), Instant::now(), Gathered::default());
                 absorb(&mut open.entry(*time.time()).or_insert_with(fresh).2.items, data);
             });
-            counts.for_each(|time, data| {
-                let fresh = || (time.retain(0), Instant::now(), Gathered::default());
-                let counted = &mut open.entry(*time.time()).or_insert_with(fresh).2.counted;
-                data.drain(..).for_each(|(output, records)| *counted.entry(output).or_default() += records);
+            news.for_each(|time, data| {
+                let epoch = *time.time();
+                for news in data.drain(..) {
+                    match news {
+                        News::Counted((output, records)) => {
+                            let fresh = || (time.retain(0), Instant::now(), Gathered::default());
+                            let counted = &mut open.entry(epoch).or_insert_with(fresh).2.counted;
+                            *counted.entry(output).or_default() += records;
+                        }
+                        News::Read(records) => (hooks.read)(epoch, records, 0),
+                        News::Rejected(records) => (hooks.read)(epoch, 0, records),
+                    }
+                }
             });
             while let Some(first) = open.first_entry().filter(|first| passed(frontiers, *first.key())) {
                 let (epoch, (capability, at, gathered)) = first.remove_entry();
@@ -168,6 +189,9 @@ where
                 deliverer.enqueue(epoch, gathered, capability);
                 look_at = Instant::now() + FIRST_LOOK;
             }
+            // Epochs of which nothing leaves here are judged, too: the others stop after the same one.
+            let least = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min();
+            (hooks.may_leave)(least.map_or(Epoch::MAX, |least| least.saturating_sub(1)));
             let early = look_at.saturating_duration_since(Instant::now());
             // Armed before the look, so that nothing can arrive unseen in between.
             alarm.armed.store(early.is_zero(), Ordering::SeqCst);

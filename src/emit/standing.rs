@@ -8,32 +8,30 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
 
 use super::deliver::{Outgoing, Within};
-use crate::epoch::operator::{Edge, Made, PerEpoch, per_epoch};
+use crate::epoch::operator::{Made, PerEpoch};
 use crate::epoch::{Clock, Epoch};
 use crate::event::Key;
 use crate::event::key::Fixed;
 use crate::telemetry::StepMetrics;
 
-/// What each row writes → what stands under each record key, at most one record of a key in an epoch.
-pub fn standing<'s>(
-    records: Edge<'s, Outgoing>,
-    clock: Edge<'s, Clock>,
-    name: &str,
-    metrics: Arc<StepMetrics>,
-    worker: usize,
-) -> Edge<'s, Outgoing> {
-    let by_key = Exchange::new(|item: &Outgoing| Fixed::default().hash_one(key(item)));
-    let logic = Standing { rows: Rows::default(), metrics, worker };
-    per_epoch((records, by_key), (clock, Pipeline), name, logic).0
-}
-
-struct Standing {
+/// One output on one worker.
+pub struct Standing {
     rows: Rows,
     metrics: Arc<StepMetrics>,
     worker: usize,
+}
+
+impl Standing {
+    pub fn new(metrics: Arc<StepMetrics>, worker: usize) -> Self {
+        Self { rows: Rows::default(), metrics, worker }
+    }
+
+    /// Chooses the worker that keeps the record key.
+    pub fn route(item: &Outgoing) -> u64 {
+        Fixed::default().hash_one(key(item))
+    }
 }
 
 impl PerEpoch<Outgoing, Clock, Outgoing> for Standing {

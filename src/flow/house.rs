@@ -1,12 +1,11 @@
 //! What all workers of a process share: the plan and how this run connects it to the world.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::rejections::Rejections;
 use crate::emit::files::WriteLine;
 use crate::emit::sinks::Route;
-use crate::epoch::Origin;
+use crate::epoch::{Epoch, Origin};
 use crate::error::RunError;
 use crate::kafka::{self, Discovery, Progress, Settings};
 use crate::plan::{FrameId, Plan, StepKind, StreamId};
@@ -38,7 +37,8 @@ pub struct House {
     pub open_bytes: OpenBytes,
     pub stop: Stopper,
     pub fail: Arc<dyn Fn(RunError) + Send + Sync>,
-    pub rejections: Rejections,
+    /// Set once too many records were rejected: the last epoch that is delivered, and why.
+    pub last: OnceLock<(Epoch, String)>,
 }
 
 /// One source or table and where it is read.

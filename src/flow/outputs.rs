@@ -1,24 +1,28 @@
 //! Outputs of the plan and dead letters → records on their way, and the operator at the end of the graph.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::vec::{Broadcast, Map};
 use timely::dataflow::operators::{Capability, Operator};
 
 use super::Streams;
 use super::house::{House, Output};
-use crate::emit::deliver::{Count, Deliverer, Done, Letters, Outgoing};
+use super::rejections::Rejections;
+use crate::emit::deliver::{Deliverer, Done, Letters, Outgoing};
 use crate::emit::encoder::Encoder;
 use crate::emit::files::FileOut;
 use crate::emit::letters::DeadLetters;
-use crate::emit::operator::{self as emit, Alarm, Emitter};
+use crate::emit::operator::{self as emit, Alarm, Emitter, News};
 use crate::emit::sinks::{Route, Sinks};
-use crate::emit::standing::standing;
+use crate::emit::standing::Standing;
 use crate::emit::topics::Topics;
 use crate::epoch::Epoch;
 use crate::epoch::operator::{Edge, each, per_epoch};
-use crate::error::RunError;
+use crate::error::{Rejected, RunError};
 use crate::telemetry::OutputMetrics;
 
 /// Opened before the graph is built.
@@ -55,10 +59,10 @@ impl House {
 }
 
 impl<'s> Streams<'s> {
-    /// All records that leave, of all outputs and dead letters; and how many would, of outputs that go nowhere.
-    pub(super) fn outgoing(&mut self) -> (Edge<'s, Outgoing>, Edge<'s, Count>) {
+    /// All records that leave, of all outputs and dead letters; and what must be known before they do.
+    pub(super) fn outgoing(&mut self) -> (Edge<'s, Outgoing>, Edge<'s, News>) {
         let plan = self.house.plan.clone();
-        let (mut all, mut counts) = (Vec::new(), Vec::new());
+        let (mut all, mut news) = (Vec::new(), Vec::new());
         for (index, output) in plan.outputs.iter().enumerate() {
             let encoder = Encoder::new(&plan, index, self.house.partitions(index));
             // Outputs are a name space of their own: `spend` may well be the aggregate that it writes.
@@ -81,27 +85,35 @@ impl<'s> Streams<'s> {
             };
             self.rejected.push(rejected);
             let records = match output.shared_keys {
-                true => standing(records, self.clock.clone(), &format!("{}: keys", output.name), metrics, self.local()),
+                true => {
+                    let (by_key, standing) = (Exchange::new(Standing::route), Standing::new(metrics, self.local()));
+                    let name = format!("{}: keys", output.name);
+                    per_epoch((records, by_key), (self.clock.clone(), Pipeline), &name, standing).0
+                }
                 false => records,
             };
             match self.house.routes[index] {
-                Route::Nowhere => counts.push(emit::count(records, index as u16)),
+                Route::Nowhere => {
+                    news.push(emit::count(records, move |records| News::Counted((index as u16, records))));
+                }
                 Route::Topic(_) | Route::File(_) => all.push(records),
             }
         }
-        all.push(self.letters());
-        (self.concat(all), self.concat(counts))
+        let rejected = self.concat(self.rejected.clone());
+        all.push(self.letters(rejected.clone()));
+        let rejections = emit::count(rejected, News::Rejected);
+        news.push(if self.house.peers > 1 { rejections.broadcast() } else { rejections });
+        news.push(self.clock.clone().map(|clock| News::Read(clock.read)));
+        (self.concat(all), self.concat(news))
     }
 
     /// Rejected events as records, counted.
-    fn letters(&self) -> Edge<'s, Outgoing> {
+    fn letters(&self, rejected: Edge<'s, Rejected>) -> Edge<'s, Outgoing> {
         let letters = self.dead_letters();
         let house = self.house.clone();
-        let all = self.concat(self.rejected.clone());
-        all.unary(Pipeline, "dead letters", move |_, _| {
+        rejected.unary(Pipeline, "dead letters", move |_, _| {
             move |input, output| {
                 input.for_each(|time, rejected| {
-                    house.rejections.rejected(*time.time(), rejected.len() as u64);
                     let mut session = output.session(&time);
                     for rejected in rejected.drain(..) {
                         house.telemetry.dead_letters().add(rejected.stage, rejected.reason, 1);
@@ -121,7 +133,7 @@ impl<'s> Streams<'s> {
 /// The end of the graph.
 pub(super) fn deliver<'s>(
     streams: &Streams<'s>,
-    (outgoing, counts): (Edge<'s, Outgoing>, Edge<'s, Count>),
+    (outgoing, news): (Edge<'s, Outgoing>, Edge<'s, News>),
     sink: Sink,
 ) -> Edge<'s, ()> {
     let house = streams.house.clone();
@@ -152,11 +164,24 @@ pub(super) fn deliver<'s>(
         // Files have one writer, so that they are the same at any number of workers.
         Route::File(_) | Route::Nowhere => 0,
     };
-    let judged = house.clone();
+    let rejections = Rc::new(RefCell::new(Rejections::new(plan.limits.rejected)));
+    let (judge, judged) = (rejections.clone(), house.clone());
     let hooks = emit::Hooks {
-        may_leave: Box::new(move |epoch| judged.rejections.judge(epoch)),
+        read: Box::new(move |epoch, read, rejected| {
+            let mut rejections = rejections.borrow_mut();
+            rejections.read(epoch, read);
+            rejections.rejected(epoch, rejected);
+        }),
+        may_leave: Box::new(move |epoch| {
+            let mut rejections = judge.borrow_mut();
+            let may_leave = rejections.judge(epoch);
+            if let Some(last) = rejections.last() {
+                judged.last.get_or_init(|| last.clone());
+            }
+            may_leave
+        }),
         fail: house.fail.clone(),
         delivered: Box::new(delivered),
     };
-    emit::deliver(outgoing, counts, route, deliverer, sink.alarm, hooks)
+    emit::deliver(outgoing, news, route, deliverer, sink.alarm, hooks)
 }

@@ -4,19 +4,13 @@
 //! complete: so the same epoch is the last one at any number of workers. It is delivered, none after it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::epoch::Epoch;
 use crate::plan::RejectedLimit;
 
-/// What this process has read and rejected.
+/// What the job has read and rejected: every worker is told of all of it.
 pub struct Rejections {
     limit: RejectedLimit,
-    counts: Mutex<Counts>,
-}
-
-#[derive(Default)]
-struct Counts {
     /// Of epochs that are not complete: (read, rejected).
     open: BTreeMap<Epoch, (u64, u64)>,
     read: u64,
@@ -32,43 +26,33 @@ const AT_LEAST: u64 = 1_000;
 
 impl Rejections {
     pub fn new(limit: RejectedLimit) -> Self {
-        Self { limit, counts: Mutex::default() }
+        let (open, recent) = (BTreeMap::new(), VecDeque::new());
+        Self { limit, open, read: 0, rejected: 0, recent, last: None }
     }
 
-    pub fn read(&self, epoch: Epoch, records: u64) {
-        if records > 0 {
-            self.counts().open.entry(epoch).or_default().0 += records;
-        }
+    pub fn read(&mut self, epoch: Epoch, records: u64) {
+        self.open.entry(epoch).or_default().0 += records;
     }
 
-    pub fn rejected(&self, epoch: Epoch, records: u64) {
-        if records > 0 {
-            self.counts().open.entry(epoch).or_default().1 += records;
-        }
+    pub fn rejected(&mut self, epoch: Epoch, records: u64) {
+        self.open.entry(epoch).or_default().1 += records;
     }
 
     /// This epoch is complete: may it be delivered?
-    pub fn judge(&self, epoch: Epoch) -> bool {
-        let mut counts = self.counts();
-        while let Some(first) = counts.open.first_entry().filter(|first| *first.key() <= epoch) {
+    pub fn judge(&mut self, epoch: Epoch) -> bool {
+        while let Some(first) = self.open.first_entry().filter(|first| *first.key() <= epoch) {
             let (epoch, (read, rejected)) = first.remove_entry();
-            counts.close(epoch, read, rejected, self.limit);
+            self.close(epoch, read, rejected);
         }
-        counts.last.as_ref().is_none_or(|(last, _)| epoch <= *last)
+        self.last.as_ref().is_none_or(|(last, _)| epoch <= *last)
     }
 
     /// The last epoch that is delivered, and why.
-    pub fn last(&self) -> Option<(Epoch, String)> {
-        self.counts().last.clone()
+    pub fn last(&self) -> Option<&(Epoch, String)> {
+        self.last.as_ref()
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Counts {
-    fn close(&mut self, epoch: Epoch, read: u64, rejected: u64, limit: RejectedLimit) {
+    fn close(&mut self, epoch: Epoch, read: u64, rejected: u64) {
         self.read += read;
         self.rejected += rejected;
         self.recent.push_back((read, rejected));
@@ -77,14 +61,14 @@ impl Counts {
             held -= oldest;
             self.recent.pop_front();
         }
-        if let (None, Some(message)) = (&self.last, self.exceeds(limit)) {
+        if let (None, Some(message)) = (&self.last, self.exceeds()) {
             self.last = Some((epoch, message));
         }
     }
 
-    fn exceeds(&self, limit: RejectedLimit) -> Option<String> {
+    fn exceeds(&self) -> Option<String> {
         let (read, rejected) = self.recent.iter().fold((0, 0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
-        match limit {
+        match self.limit {
             RejectedLimit::Count(most) => (self.rejected > most)
                 .then(|| format!("{} records were rejected; limits.rejected is {most}", self.rejected)),
             RejectedLimit::Share(share) => {
@@ -101,7 +85,7 @@ impl Counts {
 mod tests {
     use super::*;
 
-    fn epoch(rejections: &Rejections, epoch: Epoch, read: u64, rejected: u64) -> bool {
+    fn epoch(rejections: &mut Rejections, epoch: Epoch, read: u64, rejected: u64) -> bool {
         rejections.read(epoch, read);
         rejections.rejected(epoch, rejected);
         rejections.judge(epoch)
@@ -109,24 +93,24 @@ mod tests {
 
     #[test]
     fn a_share_counts_once_a_thousand_have_been_read_and_only_of_the_last_ones() {
-        let rejections = Rejections::new(RejectedLimit::Share(0.5));
-        assert!(epoch(&rejections, 1, 900, 900));
+        let mut rejections = Rejections::new(RejectedLimit::Share(0.5));
+        assert!(epoch(&mut rejections, 1, 900, 900));
         assert!(rejections.last().is_none(), "too few to tell");
-        let rejections = Rejections::new(RejectedLimit::Share(0.5));
-        assert!((1..100).all(|e| epoch(&rejections, e, 500, 0)));
-        let bad = (100..120).find(|e| epoch(&rejections, *e, 500, 500) && rejections.last().is_some());
+        let mut rejections = Rejections::new(RejectedLimit::Share(0.5));
+        assert!((1..100).all(|e| epoch(&mut rejections, e, 500, 0)));
+        let bad = (100..120).find(|e| epoch(&mut rejections, *e, 500, 500) && rejections.last().is_some());
         assert_eq!(bad, Some(110), "eleven of the last twenty or twenty-one epochs");
-        assert!(!epoch(&rejections, 121, 500, 0), "nothing after the last one");
+        assert!(!epoch(&mut rejections, 121, 500, 0), "nothing after the last one");
     }
 
     #[test]
     fn a_count_is_over_the_run_and_a_hundred_percent_is_never_too_much() {
-        let rejections = Rejections::new(RejectedLimit::Count(2));
-        assert!(epoch(&rejections, 1, 2, 2) && rejections.last().is_none());
+        let mut rejections = Rejections::new(RejectedLimit::Count(2));
+        assert!(epoch(&mut rejections, 1, 2, 2) && rejections.last().is_none());
         rejections.rejected(3, 9);
-        assert!(epoch(&rejections, 2, 1, 1));
-        assert_eq!(rejections.last().map(|(epoch, _)| epoch), Some(2), "a later epoch is not counted yet");
-        let rejections = Rejections::new(RejectedLimit::Share(1.0));
-        assert!(epoch(&rejections, 1, 5_000, 5_000) && rejections.last().is_none());
+        assert!(epoch(&mut rejections, 2, 1, 1));
+        assert_eq!(rejections.last().map(|(epoch, _)| *epoch), Some(2), "a later epoch is not counted yet");
+        let mut rejections = Rejections::new(RejectedLimit::Share(1.0));
+        assert!(epoch(&mut rejections, 1, 5_000, 5_000) && rejections.last().is_none());
     }
 }

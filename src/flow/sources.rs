@@ -202,9 +202,7 @@ fn line_intake(house: &Arc<House>, folds: &SharedFolds, local: usize) -> LineInt
             places.push(FilePlace { origin: *origin, partition: partition as i32, topic });
         }
     }
-    let counting = house.clone();
-    let read = Box::new(move |epoch, records| counting.rejections.read(epoch, records));
-    LineIntake { files: places, intakes: intakes(house, true, folds, local), records: house.record_lines, read }
+    LineIntake { files: places, intakes: intakes(house, true, folds, local), records: house.record_lines }
 }
 
 fn topic_reader(
@@ -235,7 +233,7 @@ fn topic_reader(
 }
 
 fn links(house: &Arc<House>, armed: Arc<AtomicBool>) -> Links {
-    let (discovering, delivering, lagging, counting) = (house.clone(), house.clone(), house.clone(), house.clone());
+    let (discovering, delivering, lagging) = (house.clone(), house.clone(), house.clone());
     Links {
         partitions: Box::new(move |topic| {
             let kafka = discovering.kafka.as_ref();
@@ -253,7 +251,6 @@ fn links(house: &Arc<House>, armed: Arc<AtomicBool>) -> Links {
                 source.set_lag(&topic.name, partition, lag);
             }
         }),
-        read: Box::new(move |epoch, records| counting.rejections.read(epoch, records)),
         armed,
     }
 }

@@ -1,14 +1,14 @@
 //! A plan and the options of this run → a [`House`]: what is read from where, and what goes where.
 
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 
 use super::{End, LineFormat, Options, Stop, failing, kafka};
 use crate::emit::files::STANDARD_ERROR;
 use crate::emit::sinks::Route;
 use crate::epoch::Origin;
 use crate::error::{Exit, RunError};
-use crate::flow::{House, Input, Output, Reading, Rejections, Stopper};
+use crate::flow::{House, Input, Output, Reading, Stopper};
 use crate::lines::{write_record, write_value};
 use crate::plan::Plan;
 use crate::source::pace::OpenBytes;
@@ -59,7 +59,7 @@ pub fn connect(
             request: Arc::new(move || request.request()),
         },
         fail: failing(ends),
-        rejections: Rejections::new(plan.limits.rejected),
+        last: OnceLock::new(),
         plan,
     })
 }

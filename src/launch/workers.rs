@@ -56,10 +56,10 @@ fn drive(worker: &mut Worker, house: &House, graph: &Running) {
     let mut looked = Instant::now();
     while !graph.probe.done() {
         worker.step_or_park(Some(NAP));
-        if let Some((last, message)) = house.rejections.last().filter(|(last, _)| !graph.probe.less_equal(last)) {
+        if let Some((last, message)) = house.last.get().filter(|(last, _)| !graph.probe.less_equal(last)) {
             tracing::error!(epoch = last, "stopping: {message}");
             settle(worker, graph);
-            (house.fail)(RunError::new(Exit::Data, message));
+            (house.fail)(RunError::new(Exit::Data, message.as_str()));
             return;
         }
         if looked.elapsed() >= NAP {

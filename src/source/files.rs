@@ -300,6 +300,8 @@ mod tests {
         let texts = |l: &Lines| {
             l.ranges().map(|(n, at)| (l.input, n, String::from_utf8(l.bytes[at].to_vec()).unwrap())).collect::<Vec<_>>()
         };
+        // Files come in the order in which their readers were quick.
+        lines.sort_by_key(|l| (l.input, l.first));
         lines.iter().flat_map(texts).collect()
     }
 

@@ -20,8 +20,6 @@ pub struct Batch {
     pub records: Vec<Vec<TableRecord>>,
     pub rejected: Vec<Rejected>,
     pub reports: Vec<Report>,
-    /// Records that were looked at, for the share of rejected ones.
-    pub read: u64,
 }
 
 impl Batch {
@@ -31,7 +29,6 @@ impl Batch {
             records: plan.tables.iter().map(|_| Vec::new()).collect(),
             rejected: Vec::new(),
             reports: Vec::new(),
-            read: 0,
         }
     }
 }
@@ -229,7 +226,6 @@ impl Intake {
     ) {
         self.events += 1;
         self.bytes += record.value().map_or(0, |value| value.len() as u64);
-        batch.read += 1;
         let decode = match self.origin {
             Origin::Source(index) => &plan.sources[index].decode,
             Origin::Table(index) if record.value().is_none() => {
@@ -292,7 +288,6 @@ impl Intake {
     pub fn refuse(&mut self, why: Rejection, record: Record, batch: &mut Batch) {
         self.events += 1;
         self.bytes += record.value.as_ref().map_or(0, |value| value.len() as u64);
-        batch.read += 1;
         batch.rejected.push(why.at(self.stage, &self.name, &record.into()));
     }
 
@@ -304,6 +299,7 @@ impl Intake {
         );
         self.fused.count();
         if self.events > 0 {
+            reports.push(Report::Counted(self.events));
             self.metrics.read(self.worker, std::mem::take(&mut self.events), std::mem::take(&mut self.bytes));
         }
     }

@@ -58,8 +58,6 @@ pub struct LineIntake {
     pub intakes: Vec<Intake>,
     /// Do lines hold whole records, or values?
     pub records: bool,
-    /// Records looked at, for the share of rejected ones.
-    pub read: Box<dyn Fn(Epoch, u64)>,
 }
 
 impl LineIntake {
@@ -85,7 +83,6 @@ impl LineIntake {
                 }
             }
         }
-        (self.read)(epoch, std::mem::take(&mut batch.read));
     }
 
     pub fn report(&mut self, reports: &mut Vec<Report>) {

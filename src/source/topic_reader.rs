@@ -44,8 +44,6 @@ pub struct Links {
     pub delivered: Box<dyn Fn(Offsets)>,
     /// The lag of a partition (records), for the counters.
     pub lag: Box<dyn Fn(usize, i32, Option<u64>)>,
-    /// So many records were looked at, for the share of rejected ones.
-    pub read: Box<dyn Fn(Epoch, u64)>,
     /// While this is set, records that arrive wake the reader. Under load it looks once an epoch instead: a wake-up
     /// for every fetch would cost more than the records.
     pub armed: Arc<AtomicBool>,
@@ -278,7 +276,6 @@ impl TopicReader {
         })?;
         if read > 0 {
             self.open.add(read, bytes);
-            (self.links.read)(epoch, std::mem::take(&mut self.batch.read));
         }
         Ok(read)
     }

@@ -55,3 +55,26 @@ limits: { open_bytes: 64KiB }
         assert_eq!(out(), delivered, "with {workers} workers");
     }
 }
+
+/// Both processes stop after the same epoch, whichever decoded the rejected lines.
+#[test]
+fn too_many_rejected_records_stop_all_processes_after_the_same_epoch() {
+    let file = "name: limited
+sources: { lines: { kafka: { topic: lines } } }
+emit: { out: { from: lines, kafka: { topic: out } } }
+limits: { rejected: 5 }
+";
+    let scene = Scene::new(file);
+    // Every third line is rubbish: the sixth of them is in the second epoch of ten lines.
+    let lines: String =
+        (0..200).map(|id| if id % 3 == 2 { "rubbish\n".into() } else { format!("{{\"id\":{id}}}\n") }).collect();
+    std::fs::write(scene.path("lines"), lines).unwrap();
+    let at = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    let (input, output, letters) = (format!("lines={}", at("lines")), format!("out={}", at("out")), at("letters"));
+    let files = ["--input", &input, "--output", &output, "--dead-letters", &letters, "--epoch-records", "10"];
+    let ends: Vec<_> = scene.start_processes(2, &files).into_iter().map(|job| job.wait(SOON).0).collect();
+    assert!(ends.contains(&Some(65)) && ends.iter().all(|end| [Some(65), Some(75)].contains(end)), "{ends:?}");
+    let written = std::fs::read_to_string(scene.path("out")).unwrap();
+    assert_eq!(written.lines().count(), 14, "two epochs, and no line of a third");
+    assert_eq!(std::fs::read_to_string(scene.path("letters")).unwrap().lines().count(), 6);
+}
