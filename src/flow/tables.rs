@@ -1,7 +1,5 @@
 //! Tables of the plan, and aggregates that are read as tables.
 
-use timely::dataflow::operators::vec::Map;
-
 use super::{Flow, Streams};
 use crate::epoch::Origin;
 use crate::epoch::operator::Edge;
@@ -16,6 +14,8 @@ use crate::table::operator::{self as table, ArrangedRows, TableStep};
 pub(super) struct Table<'s> {
     /// As they were read; none for an aggregate.
     records: Option<Edge<'s, TableRecord>>,
+    /// What its `ttl` goes by.
+    origins: Vec<Origin>,
     changes: Edge<'s, RowChange>,
     /// Made for the first that looks the table up.
     arranged: Option<ArrangedRows<'s>>,
@@ -29,14 +29,15 @@ impl<'s> Streams<'s> {
             let name = &plan.tables[index].name;
             let origins = if sources.is_empty() { vec![Origin::Table(index)] } else { sources.clone() };
             let metrics = self.house.telemetry.step(name);
-            let step = TableStep { plan: plan.clone(), table: index, metrics, worker: self.local(), origins };
+            let step =
+                TableStep { plan: plan.clone(), table: index, metrics, worker: self.local(), origins: origins.clone() };
             let changes = table::rows(step, records.clone(), self.clock.clone());
             let id = StreamId::Table(index);
             if self.is_read_as_collection(id) {
                 let collection = table::collection(changes.clone(), self.clock.clone(), name);
                 self.flows.insert(id, Flow::Changing(collection));
             }
-            self.tables.insert(id, Table { records: Some(records), changes, arranged: None });
+            self.tables.insert(id, Table { records: Some(records), origins, changes, arranged: None });
         }
     }
 
@@ -58,9 +59,8 @@ impl<'s> Streams<'s> {
 
     /// The rows of a table that are rules.
     pub(super) fn rule_rows(&mut self, id: StreamId) -> LiveRows<'s> {
-        let table = self.table(id).clone();
-        let nothing = || table.changes.clone().flat_map(|_| None);
-        LiveRows { records: table.records.clone().unwrap_or_else(nothing), changes: table.changes }
+        let Table { records, origins, .. } = self.table(id).clone();
+        LiveRows { records: records.expect("the plan takes rules from tables only"), origins }
     }
 
     fn table(&mut self, id: StreamId) -> &mut Table<'s> {
@@ -70,7 +70,7 @@ impl<'s> Streams<'s> {
             };
             let bodies = Bodies::new(&self.house.plan.frames[self.house.frame(id)]);
             let changes = table::as_rows(changes, bodies);
-            self.tables.insert(id, Table { records: None, changes, arranged: None });
+            self.tables.insert(id, Table { records: None, origins: Vec::new(), changes, arranged: None });
         }
         self.tables.get_mut(&id).expect("inserted above")
     }

@@ -1,62 +1,248 @@
-//! Rules that are rows of a table: what a row means for the rules in force.
+//! Rules that are rows of a table: whose row of a key is the rule in force.
+//!
+//! Several record keys may write one key. As in the table itself the last that wrote it counts, and when its row is
+//! deleted, moves to another key or runs out of time, the last of those that remain does. Only here a row that does not
+//! compile leaves the last one that did in force, which is why rules are fed by records and not by the rows that the
+//! table makes of an epoch.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use compact_str::CompactString;
 
-use super::Matcher;
-use crate::error::{Reason, Rejection};
+use super::matcher::{Compiled, Matcher};
+use super::rule_row::{self, Fields};
+use crate::error::Rejection;
 use crate::event::key::Fixed;
 use crate::event::row::{Row, TableRecord};
-use crate::event::{Key, SlotId, Value};
-use crate::expr::Expr;
-use crate::json::{self, Path};
-use crate::pattern::Pattern;
-use crate::plan::{Match, Rules};
+use crate::event::{Key, Micros, Value};
+use crate::json;
+use crate::plan::Match;
 
-/// Which record key wrote which rule: a null value names only the record key.
+/// Where a record stands among those of its table: the number of the topic in the table's list, partition, offset.
+pub type Spot = (u32, i32, i64);
+
+pub fn spot(record: &TableRecord) -> Spot {
+    (record.topic, record.record.partition, record.record.offset)
+}
+
+/// The rows of a table as far as rules depend on them.
+#[derive(Debug)]
+pub struct LiveRules {
+    fields: Fields,
+    ttl: Option<Micros>,
+    /// Where every record key's row is: a null value names only the record key.
+    wrote: HashMap<Bytes, Wrote, Fixed>,
+    rows: HashMap<Key, Versions, Fixed>,
+    /// With a `ttl`: when to look at a key.
+    deadlines: BTreeMap<Micros, Vec<Key>>,
+}
+
+#[derive(Debug)]
+struct Wrote {
+    spot: Spot,
+    key: Key,
+}
+
+/// What record keys say about one key; one of them as a rule.
 #[derive(Debug, Default)]
-pub struct Writers(HashMap<Bytes, Key, Fixed>);
+struct Versions {
+    versions: Vec<Version>,
+    /// When the key is looked at, as far as that is planned.
+    looked_at: Option<Micros>,
+}
 
-impl Writers {
-    /// Puts a record in force. A row that does not compile is rejected and changes nothing: the last row of its key
-    /// that did compile stays. A deleted row ends its rule; one that moved to another key ends it at the old one.
+/// The row of one record key.
+#[derive(Debug)]
+struct Version {
+    writer: Option<Bytes>,
+    spot: Spot,
+    time: Micros,
+    /// The last one of its rows that compiled, and where it stood. If that is not its last row, it is kept for as long
+    /// as it is in force only: what was replaced does not come back.
+    rule: Option<(Spot, Row)>,
+}
+
+/// Whose row is in force, and which one.
+type Place = (Spot, Option<Bytes>);
+
+impl LiveRules {
+    pub fn new(fields: Fields, ttl: Option<Micros>) -> Self {
+        Self { fields, ttl, wrote: HashMap::default(), rows: HashMap::default(), deadlines: BTreeMap::new() }
+    }
+
+    /// Takes one record. A row that does not compile is rejected and leaves its key's rule as it is.
     pub fn apply(&mut self, matcher: &mut Matcher, plan: &Match, record: &TableRecord) -> Result<(), Rejection> {
+        let spot = spot(record);
         let key = record.row.as_ref().map(|(key, _)| key);
-        if let Some(writer) = &record.record.key {
-            let before = match key {
-                Some(key) => self.0.insert(writer.clone(), key.clone()),
-                None => self.0.remove(writer),
+        let compiled = record.row.as_ref().map(|(key, row)| self.compile(matcher, plan, key, row)).transpose();
+        let (compiled, wrong) = match compiled {
+            Ok(compiled) => (compiled, Ok(())),
+            Err(wrong) => (None, Err(wrong)),
+        };
+        let mut writer = None;
+        if let Some(record_key) = &record.record.key {
+            // What is kept must not hold the block that the record was read in.
+            let known = self.wrote.remove_entry(record_key);
+            let (name, before) = match known {
+                Some((name, before)) => (name, Some(before)),
+                None => (Bytes::copy_from_slice(record_key), None),
             };
-            if let Some(before) = before.filter(|before| Some(before) != key) {
-                matcher.remove(&rule_id(&before));
+            let mut last = spot;
+            if let Some(before) = before {
+                let moved = key != Some(&before.key);
+                if before.spot > spot && moved {
+                    self.wrote.insert(name, before);
+                    return wrong;
+                }
+                last = last.max(before.spot);
+                if moved {
+                    let take_back = |versions: &mut Versions| versions.take_back(&name, spot);
+                    self.change(matcher, plan, &before.key, None, take_back);
+                }
+            }
+            if let Some(key) = key {
+                self.wrote.insert(name.clone(), Wrote { spot: last, key: key.clone() });
+            }
+            writer = Some(name);
+        }
+        if let Some((key, row)) = &record.row {
+            let fresh = compiled.map(|compiled| ((spot, writer.clone()), compiled));
+            let rule = fresh.is_some().then(|| (spot, row.clone()));
+            let version = Version { writer, spot, time: row.time, rule };
+            self.change(matcher, plan, key, fresh, |versions| versions.write(version));
+        }
+        wrong
+    }
+
+    /// Ends an epoch at `watermark` (`MAX`, the end of files, moves no `ttl`). False: no row was due.
+    pub fn expire(&mut self, matcher: &mut Matcher, plan: &Match, watermark: Micros) -> bool {
+        let Some(ttl) = self.ttl.filter(|_| watermark != Micros::MAX) else { return false };
+        let mut any = false;
+        while let Some(entry) = self.deadlines.first_entry()
+            && *entry.key() <= watermark
+        {
+            any = true;
+            let (deadline, keys) = entry.remove_entry();
+            for key in keys {
+                let mut gone = Vec::new();
+                self.change(matcher, plan, &key, None, |versions| {
+                    if versions.looked_at == Some(deadline) {
+                        versions.looked_at = None;
+                        gone = versions.ended(ttl, watermark);
+                    }
+                });
+                for writer in gone.into_iter().flatten() {
+                    self.wrote.remove(&writer);
+                }
             }
         }
-        match &record.row {
-            Some((key, row)) => insert(matcher, plan, key, row),
-            None => Ok(()),
+        any
+    }
+
+    /// Changes what is known of a key, and the rule in force with it. `fresh` is the rule that the change brings.
+    fn change(
+        &mut self,
+        matcher: &mut Matcher,
+        plan: &Match,
+        key: &Key,
+        fresh: Option<(Place, Compiled)>,
+        change: impl FnOnce(&mut Versions),
+    ) {
+        let versions = self.rows.entry(key.clone()).or_default();
+        let before = versions.place();
+        change(versions);
+        versions.forget_replaced();
+        let after = versions.place();
+        let returns = versions.in_force().map(|(_, row)| row.clone()).filter(|_| after != before);
+        if versions.versions.is_empty() {
+            self.rows.remove(key);
+        }
+        self.plan_look(key);
+        let id = rule_id(key);
+        match (after, fresh) {
+            (None, _) => matcher.remove(&id),
+            (Some(after), Some((place, rule))) if after == place => matcher.insert(plan, &id, rule),
+            // It compiled once and will do so again.
+            _ => {
+                let rule = returns.and_then(|row| self.compile(matcher, plan, key, &row).ok());
+                rule.into_iter().for_each(|rule| matcher.insert(plan, &id, rule));
+            }
+        }
+    }
+
+    fn compile(&self, matcher: &mut Matcher, plan: &Match, key: &Key, row: &Row) -> Result<Compiled, Rejection> {
+        let shown = match &**key {
+            [one] => one.clone(),
+            _ => Value::Text(rule_id(key)),
+        };
+        rule_row::compile(matcher, plan, self.fields, &shown, row)
+    }
+
+    /// A key is looked at when the first of its rows ends.
+    fn plan_look(&mut self, key: &Key) {
+        let Some(ttl) = self.ttl else { return };
+        let Some(versions) = self.rows.get_mut(key) else { return };
+        let first = versions.versions.iter().map(|version| version.time.saturating_add(ttl)).min();
+        if let Some(first) = first
+            && versions.looked_at.is_none_or(|planned| planned > first)
+        {
+            versions.looked_at = Some(first);
+            self.deadlines.entry(first).or_default().push(key.clone());
         }
     }
 }
 
-/// A row left its table by itself, having run out of time.
-pub fn gone(matcher: &mut Matcher, key: &[Value]) {
-    matcher.remove(&rule_id(key));
-}
+impl Versions {
+    /// Of the rows that compiled the last one.
+    fn in_force(&self) -> Option<&(Spot, Row)> {
+        self.last().and_then(|version| version.rule.as_ref())
+    }
 
-fn insert(matcher: &mut Matcher, plan: &Match, key: &[Value], row: &Row) -> Result<(), Rejection> {
-    let Rules::Table { pattern, when, .. } = &plan.rules else { return Ok(()) };
-    let id = rule_id(key);
-    let pattern = parse_pattern(row, *pattern)?;
-    let when = compile_when(matcher, plan, row, *when)?;
-    let key = match key {
-        [one] => one.clone(),
-        _ => Value::Text(id.clone()),
-    };
-    let body = json::set(&Value::Json(row.body.clone()), &Path::field("id"), &key);
-    matcher.insert(plan, &id, &pattern, when, body);
-    Ok(())
+    fn place(&self) -> Option<Place> {
+        let version = self.last()?;
+        version.rule.as_ref().map(|(spot, _)| (*spot, version.writer.clone()))
+    }
+
+    fn last(&self) -> Option<&Version> {
+        let compiled = self.versions.iter().filter(|version| version.rule.is_some());
+        compiled.max_by_key(|version| (version.rule.as_ref().map(|(spot, _)| *spot), &version.writer))
+    }
+
+    /// A row of a record key takes the place of its last one.
+    fn write(&mut self, version: Version) {
+        let Some(known) = self.versions.iter_mut().find(|known| known.writer == version.writer) else {
+            return self.versions.push(version);
+        };
+        let place = |rule: &Option<(Spot, Row)>| rule.as_ref().map(|(spot, _)| *spot);
+        if place(&version.rule) >= place(&known.rule) {
+            known.rule = version.rule;
+        }
+        if version.spot >= known.spot {
+            (known.spot, known.time) = (version.spot, version.time);
+        }
+    }
+
+    fn take_back(&mut self, writer: &Bytes, spot: Spot) {
+        self.versions.retain(|version| version.writer.as_ref() != Some(writer) || version.spot > spot);
+    }
+
+    /// Takes out what has run out of time, and tells whose it was.
+    fn ended(&mut self, ttl: Micros, watermark: Micros) -> Vec<Option<Bytes>> {
+        let ended = self.versions.extract_if(.., |version| version.time.saturating_add(ttl) <= watermark);
+        ended.map(|version| version.writer).collect()
+    }
+
+    /// A row that its record key has replaced counts while it is in force, and then no more.
+    fn forget_replaced(&mut self) {
+        let in_force = self.place();
+        for version in &mut self.versions {
+            let replaced = |(spot, _): &(Spot, Row)| *spot < version.spot;
+            if version.rule.as_ref().is_some_and(replaced) && in_force.as_ref().map(|p| &p.1) != Some(&version.writer) {
+                version.rule = None;
+            }
+        }
+    }
 }
 
 /// A rule's id as text: the key itself, or its columns as a JSON array.
@@ -79,39 +265,4 @@ fn json_text(value: &Value) -> String {
     let mut text = Vec::new();
     json::write(value, &mut text);
     String::from_utf8(text).expect("JSON is written as UTF-8")
-}
-
-fn parse_pattern(row: &Row, slot: SlotId) -> Result<Pattern, Rejection> {
-    let text = match &row.slots[usize::from(slot)] {
-        Value::Json(text) => &**text,
-        Value::Text(text) => text.as_str(),
-        Value::Null => return Err(wrong("the rule has no pattern".to_owned())),
-        _ => return Err(wrong("a rule's pattern is a JSON object, or text that holds one".to_owned())),
-    };
-    Pattern::parse(text).map_err(|error| wrong(format!("pattern, {error}")))
-}
-
-fn compile_when(
-    matcher: &mut Matcher,
-    plan: &Match,
-    row: &Row,
-    slot: Option<SlotId>,
-) -> Result<Option<Expr>, Rejection> {
-    match slot.map(|slot| &row.slots[usize::from(slot)]) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Text(text)) => {
-            let compiled = matcher.compile_when(text, &plan.rule);
-            compiled.map(Some).map_err(|error| wrong(format!("when, {error}")))
-        }
-        // A condition may be written as a JSON literal.
-        Some(Value::Bool(constant)) => {
-            let text = if *constant { "TRUE" } else { "FALSE" };
-            matcher.compile_when(text, &plan.rule).map(Some).map_err(wrong)
-        }
-        Some(_) => Err(wrong("a rule's condition is text".to_owned())),
-    }
-}
-
-fn wrong(message: String) -> Rejection {
-    Rejection::new(Reason::RuleError, message)
 }

@@ -29,11 +29,24 @@ pub struct Matcher {
     scratch: Vec<Value>,
 }
 
+/// A rule that can be put in force.
+pub struct Compiled {
+    pub pattern: Pattern,
+    pub when: Option<Condition>,
+    /// The rule as JSON, `id` included.
+    pub body: Value,
+}
+
+/// A rule's `when`.
+pub struct Condition {
+    expr: Expr,
+    /// Does it name fields that have no slot?
+    reaches_body: bool,
+}
+
 struct Rule {
     id: CompactString,
-    when: Option<Expr>,
-    /// Does `when` name fields that have no slot?
-    reaches_body: bool,
+    when: Option<Condition>,
     /// The rule as JSON, `id` included.
     body: Value,
     /// Slots of `rule.…` as `when` and `best` read them, and as the result carries them.
@@ -61,8 +74,9 @@ impl Matcher {
         };
         if let Rules::File(rules) = &plan.rules {
             for rule in rules {
-                let when = rule.when.clone();
-                this.insert(plan, &rule.id, &rule.pattern, when, Value::Json(rule.body.clone()));
+                let when = rule.when.clone().map(|expr| Condition { expr, reaches_body: false });
+                let (pattern, body) = (rule.pattern.clone(), Value::Json(rule.body.clone()));
+                this.insert(plan, &rule.id, Compiled { pattern, when, body });
             }
         }
         this
@@ -80,9 +94,8 @@ impl Matcher {
         &self.index
     }
 
-    /// Adds a rule or replaces the one of its id. `body` is the rule as JSON.
-    pub fn insert(&mut self, plan: &Match, id: &str, pattern: &Pattern, when: Option<Expr>, body: Value) {
-        let reaches_body = self.scope.as_mut().is_some_and(|scope| std::mem::take(&mut scope.reached));
+    /// Adds a rule or replaces the one of its id.
+    pub fn insert(&mut self, plan: &Match, id: &str, Compiled { pattern, when, body }: Compiled) {
         self.remove(id);
         let id = CompactString::new(id);
         let seen = fields(&plan.rule.target, &body);
@@ -90,13 +103,13 @@ impl Matcher {
             Results::All => Vec::new(),
             Results::Each | Results::Best(_) => fields(&plan.result, &body),
         };
-        let rule = Rule { id: id.clone(), when, reaches_body, body, seen, carried };
+        let rule = Rule { id: id.clone(), when, body, seen, carried };
         let handle = self.free.pop().unwrap_or_else(|| {
             self.rules.push(None);
             self.rules.len() as u32 - 1
         });
         self.rules[handle as usize] = Some(rule);
-        self.index.insert(handle, pattern);
+        self.index.insert(handle, &pattern);
         self.by_id.insert(id, handle);
     }
 
@@ -109,13 +122,14 @@ impl Matcher {
     }
 
     /// Compiles a live rule's condition.
-    pub fn compile_when(&mut self, text: &str, rule: &RowTarget) -> Result<Expr, String> {
+    pub fn compile_when(&mut self, text: &str, rule: &RowTarget) -> Result<Condition, String> {
         let Some(scope) = &mut self.scope else { return Err("rules of the file have no live conditions".to_owned()) };
         scope.reached = false;
         scope.rule = Some((rule.name.clone(), rule.target.slot));
-        Expr::compile(text, scope).map_err(|errors| {
+        let expr = Expr::compile(text, scope).map_err(|errors| {
             errors.first().map_or_else(|| "it does not compile".to_owned(), |error| error.to_string())
-        })
+        })?;
+        Ok(Condition { expr, reaches_body: scope.reached })
     }
 
     /// Gives `out` the results for one event whose body is `body`, ordered by rule id.
@@ -206,7 +220,7 @@ struct RuleRow<'a> {
 impl RuleRow<'_> {
     fn holds(&mut self, rule: &Rule) -> Result<bool, Rejection> {
         match &rule.when {
-            Some(when) => Ok(matches!(self.eval(rule, when)?, Value::Bool(true))),
+            Some(when) => Ok(matches!(self.eval(rule, &when.expr)?, Value::Bool(true))),
             None => Ok(true),
         }
     }
@@ -217,7 +231,7 @@ impl RuleRow<'_> {
         for (slot, value) in &rule.seen {
             self.scratch[*slot as usize] = value.clone();
         }
-        if let Some(scope) = self.scope.filter(|_| rule.reaches_body) {
+        if let Some(scope) = self.scope.filter(|_| rule.when.as_ref().is_some_and(|when| when.reaches_body)) {
             let depth = usize::from(u16::MAX);
             let body = json::parse(self.body, depth).unwrap_or_default();
             self.scratch.extend(scope.extra.iter().map(|path| json::get(&body, path)));

@@ -27,6 +27,7 @@ mod placing;
 mod probe;
 mod ranges;
 pub mod reference;
+mod rule_row;
 mod statistics;
 mod verify;
 

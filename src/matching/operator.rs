@@ -11,14 +11,16 @@ use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::vec::{Broadcast, Map};
 
 use super::Matcher;
-use super::{CLASSES, Class, live};
+use super::live::{self, LiveRules};
+use super::rule_row::Fields;
+use super::{CLASSES, Class};
 use crate::epoch::operator::{Edge, Made, PerEpoch, each, per_epoch};
-use crate::epoch::{Clock, Epoch};
+use crate::epoch::{Clock, Epoch, Origin};
 use crate::error::{Rejected, Stage};
-use crate::event::row::{RowChange, TableRecord};
-use crate::event::{Event, Key, Micros};
+use crate::event::row::TableRecord;
+use crate::event::{Event, Micros};
 use crate::json::Bodies;
-use crate::plan::{Match, Plan, Rules, Step, StepKind};
+use crate::plan::{Match, Plan, Rules, Step, StepKind, StreamId};
 use crate::telemetry::{RuleGauges, StepMetrics};
 
 /// One match step on one worker.
@@ -29,7 +31,10 @@ pub struct MatchStep {
     pub worker: usize,
     bodies: Bodies,
     matcher: Matcher,
-    writers: live::Writers,
+    /// Where rules are a table's.
+    live: Option<LiveRules>,
+    /// The sources whose watermarks the table's `ttl` goes by; the table's own where there is no source.
+    origins: Vec<Origin>,
     body: Vec<u8>,
 }
 
@@ -39,13 +44,20 @@ impl MatchStep {
         let StepKind::Match(spec) = &plan.steps[step].kind else {
             unreachable!("the house gives this room match steps only")
         };
+        let live = match spec.rules {
+            Rules::Table { table: StreamId::Table(table), pattern, when, .. } => {
+                Some(LiveRules::new(Fields { pattern, when }, plan.tables[table].ttl))
+            }
+            _ => None,
+        };
         let mut this = Self {
             plan: plan.clone(),
             step,
             metrics,
             worker,
             bodies,
-            writers: live::Writers::default(),
+            live,
+            origins: Vec::new(),
             matcher: Matcher::of(spec, plan.frames[plan.steps[step].frame].paths.len()),
             body: Vec::new(),
         };
@@ -90,24 +102,24 @@ impl MatchStep {
     }
 
     /// Applies an epoch's records in their order, and then what ran out of time.
-    fn learn(&mut self, mut records: Vec<(bool, TableRecord)>, gone: Vec<Key>, made: &mut Made<Event>) {
-        if records.is_empty() && gone.is_empty() {
-            return;
-        }
-        records.sort_by_key(|(_, record)| place(record));
+    fn learn(&mut self, mut records: Vec<(bool, TableRecord)>, watermark: Micros, made: &mut Made<Event>) {
         let plan = self.plan.clone();
         let step = &plan.steps[self.step];
-        let StepKind::Match(spec) = &step.kind else { return };
+        let (StepKind::Match(spec), Some(live)) = (&step.kind, &mut self.live) else { return };
+        let mut changed = !records.is_empty();
+        records.sort_by_key(|(_, record)| live::spot(record));
         for (mine, record) in records {
-            let learnt = self.writers.apply(&mut self.matcher, spec, &record);
+            let learnt = live.apply(&mut self.matcher, spec, &record);
             // Every worker knows every row; the one that read it speaks of it.
             if let (true, Err(rejection)) = (mine, learnt) {
                 self.metrics.rejected(rejection.reason, 1);
                 made.rejected.push(rejection.at(Stage::Match, &step.name, &record.record));
             }
         }
-        gone.iter().for_each(|key| live::gone(&mut self.matcher, key));
-        self.gauge();
+        changed |= live.expire(&mut self.matcher, spec, watermark);
+        if changed {
+            self.gauge();
+        }
     }
 
     fn gauge(&mut self) {
@@ -131,14 +143,10 @@ fn class_name(class: Class) -> &'static str {
     }
 }
 
-fn place(record: &TableRecord) -> (u32, i32, i64) {
-    (record.topic, record.record.partition, record.record.offset)
-}
-
-/// What there is of live rules: the records of their table as they were read, and the changes of its rows.
+/// What there is of live rules: the records of their table as they were read, and what its `ttl` goes by.
 pub struct LiveRows<'s> {
     pub records: Edge<'s, TableRecord>,
-    pub changes: Edge<'s, RowChange>,
+    pub origins: Vec<Origin>,
 }
 
 /// A match step; `rows` is given where its rules are a table's.
@@ -155,7 +163,8 @@ pub fn matching<'s>(
         None if !step.needs_clock => each(events, &name, move |events, made| matching.run(events, 0, made)),
         None => per_epoch((events, Pipeline), (clock.map(Side::Clock), Pipeline), &name, matching),
         Some(rows) => {
-            let sides = clock.map(Side::Clock).concat(broadcast(rows));
+            matching.origins = rows.origins;
+            let sides = clock.map(Side::Clock).concat(broadcast(rows.records));
             per_epoch((events, Pipeline), (sides, Pipeline), &name, matching)
         }
     }
@@ -166,30 +175,26 @@ pub fn matching<'s>(
 enum Side {
     /// A record of the rules' table, and whether this worker read it.
     Record(bool, TableRecord),
-    Gone(Key),
     Clock(Clock),
 }
 
-/// Every worker hears every record and every row that is gone.
-fn broadcast<'s>(rows: LiveRows<'s>) -> Edge<'s, Side> {
-    let here = rows.records.scope().index();
-    let records = rows.records.map(move |record| (here, record)).broadcast();
-    let records = records.map(move |(from, record)| Side::Record(from == here, record));
-    let gone = rows.changes.flat_map(|change| change.after.is_none().then_some(change.key));
-    records.concat(gone.broadcast().map(Side::Gone))
+/// Every worker hears every record.
+fn broadcast<'s>(records: Edge<'s, TableRecord>) -> Edge<'s, Side> {
+    let here = records.scope().index();
+    let records = records.map(move |record| (here, record)).broadcast();
+    records.map(move |(from, record)| Side::Record(from == here, record))
 }
 
 impl PerEpoch<Event, Side, Event> for MatchStep {
     fn close(&mut self, _: Epoch, events: Vec<Event>, sides: Vec<Side>, made: &mut Made<Event>) {
-        let (mut records, mut gone, mut now) = (Vec::new(), Vec::new(), 0);
+        let (mut records, mut watermark, mut now) = (Vec::new(), Micros::MIN, 0);
         for side in sides {
             match side {
                 Side::Record(mine, record) => records.push((mine, record)),
-                Side::Gone(key) => gone.push(key),
-                Side::Clock(clock) => now = clock.now,
+                Side::Clock(clock) => (watermark, now) = (clock.watermark(&self.origins), clock.now),
             }
         }
-        self.learn(records, gone, made);
+        self.learn(records, watermark, made);
         self.run(events, now, made);
     }
 }

@@ -114,7 +114,11 @@ impl Writers {
     }
 
     fn write(&mut self, writer: Bytes, spot: Spot, row: Option<(Key, Row)>, writes: &mut Vec<Write>) {
-        let before = self.wrote.remove(&writer);
+        let (writer, before) = match self.wrote.remove_entry(&writer) {
+            Some((known, before)) => (known, Some(before)),
+            // What is kept must not hold the block that the record was read in.
+            None => (Bytes::copy_from_slice(&writer), None),
+        };
         if let Some(before) = before {
             if before.spot > spot {
                 self.wrote.insert(writer, before);

@@ -58,6 +58,8 @@ cases! {
     rows_that_share_a_record_key
     rubbish_is_handed_back
     rules_from_a_table
+    rules_of_several_record_keys
+    rules_run_out
     set_goes_in_file_order
     set_of_dotted_names
     sums_of_doubles_do_not_drift
