@@ -105,7 +105,7 @@ pub enum Position {
     /// `item_index` of an `unnest`.
     Item(u64),
     /// The rule id of a match.
-    Rule(CompactString),
+    Rule(Value),
     /// The key of a collection or group.
     Key(Key),
 }

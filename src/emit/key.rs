@@ -80,7 +80,8 @@ pub fn spread(record: &Record, position: &[Position], partitions: i32) -> i32 {
     for part in position {
         match part {
             Position::Item(item) => hasher.write_u64(*item),
-            Position::Rule(rule) => hasher.write(rule.as_bytes()),
+            Position::Rule(Value::Text(rule)) => hasher.write(rule.as_bytes()),
+            Position::Rule(rule) => hasher.write_u64(crate::event::key::hash_key(std::slice::from_ref(rule))),
             Position::Key(key) => hasher.write_u64(crate::event::key::hash_key(key)),
         }
     }

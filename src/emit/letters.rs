@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::deliver::{Letters, Outgoing, Place, Within};
 use super::key;
 use crate::error::Rejected;
-use crate::event::{Header, OutRecord, Position, Record};
+use crate::event::{Header, OutRecord, Position, Record, Value};
 use crate::plan::Plan;
 
 /// Bytes that a message may have.
@@ -60,8 +60,8 @@ impl Letters for DeadLetters {
         // Within an epoch dead letters go by where they came from, then by who rejected them and why.
         let position = [
             Position::Item(rejected.stage as u64),
-            Position::Rule((&*rejected.step).into()),
-            Position::Rule(cut(&rejected.message).into()),
+            Position::Rule(Value::text(&rejected.step)),
+            Position::Rule(Value::text(cut(&rejected.message))),
         ];
         let within = Within::Event(0, position.into_iter().collect());
         let place = Place { by: Box::default(), within };

@@ -22,6 +22,13 @@ pub fn write(value: &Value, to: &mut Vec<u8>) {
     }
 }
 
+/// A value's JSON text.
+pub fn text(value: &Value) -> String {
+    let mut text = Vec::new();
+    write(value, &mut text);
+    String::from_utf8(text).expect("JSON is written as UTF-8")
+}
+
 /// Appends a text as a JSON string: only what must be escaped is.
 pub fn write_str(text: &str, to: &mut Vec<u8>) {
     to.push(b'"');

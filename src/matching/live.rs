@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use compact_str::CompactString;
 
 use super::matcher::{Compiled, Matcher};
 use super::rule_row::{self, Fields};
@@ -162,21 +161,18 @@ impl LiveRules {
         let id = rule_id(key);
         match (after, fresh) {
             (None, _) => matcher.remove(&id),
-            (Some(after), Some((place, rule))) if after == place => matcher.insert(plan, &id, rule),
+            (Some(after), Some((place, rule))) if after == place => matcher.insert(plan, id, rule),
             // It compiled once and will do so again.
             _ => {
-                let rule = returns.and_then(|row| self.compile(matcher, plan, key, &row).ok());
-                rule.into_iter().for_each(|rule| matcher.insert(plan, &id, rule));
+                if let Some(rule) = returns.and_then(|row| self.compile(matcher, plan, key, &row).ok()) {
+                    matcher.insert(plan, id, rule);
+                }
             }
         }
     }
 
     fn compile(&self, matcher: &mut Matcher, plan: &Match, key: &Key, row: &Row) -> Result<Compiled, Rejection> {
-        let shown = match &**key {
-            [one] => one.clone(),
-            _ => Value::Text(rule_id(key)),
-        };
-        rule_row::compile(matcher, plan, self.fields, &shown, row)
+        rule_row::compile(matcher, plan, self.fields, &rule_id(key), row)
     }
 
     /// A key is looked at when the first of its rows ends.
@@ -245,24 +241,13 @@ impl Versions {
     }
 }
 
-/// A rule's id as text: the key itself, or its columns as a JSON array.
-fn rule_id(key: &[Value]) -> CompactString {
+/// A rule's id: the key itself, or its columns as the text of a JSON array.
+fn rule_id(key: &[Value]) -> Value {
     match key {
-        [Value::Text(text)] => text.clone(),
-        [one] => text_of(one),
+        [one] => one.clone(),
         several => {
-            let columns: Vec<String> = several.iter().map(json_text).collect();
-            CompactString::from(format!("[{}]", columns.join(",")))
+            let columns: Vec<String> = several.iter().map(json::text).collect();
+            Value::text(format!("[{}]", columns.join(",")))
         }
     }
-}
-
-fn text_of(value: &Value) -> CompactString {
-    CompactString::from(json_text(value).trim_matches('"'))
-}
-
-fn json_text(value: &Value) -> String {
-    let mut text = Vec::new();
-    json::write(value, &mut text);
-    String::from_utf8(text).expect("JSON is written as UTF-8")
 }

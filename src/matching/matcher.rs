@@ -6,8 +6,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use compact_str::CompactString;
-
 use super::{Index, Scratch};
 use crate::error::{Reason, Rejection};
 use crate::event::key::Fixed;
@@ -22,7 +20,7 @@ pub struct Matcher {
     index: Index,
     rules: Vec<Option<Rule>>,
     free: Vec<u32>,
-    by_id: HashMap<CompactString, u32, Fixed>,
+    by_id: HashMap<Value, u32, Fixed>,
     scope: Option<Scope>,
     found: Vec<u32>,
     leaves: Scratch,
@@ -45,7 +43,7 @@ pub struct Condition {
 }
 
 struct Rule {
-    id: CompactString,
+    id: Value,
     when: Option<Condition>,
     /// The rule as JSON, `id` included.
     body: Value,
@@ -76,7 +74,7 @@ impl Matcher {
             for rule in rules {
                 let when = rule.when.clone().map(|expr| Condition { expr, reaches_body: false });
                 let (pattern, body) = (rule.pattern.clone(), Value::Json(rule.body.clone()));
-                this.insert(plan, &rule.id, Compiled { pattern, when, body });
+                this.insert(plan, Value::text(&rule.id), Compiled { pattern, when, body });
             }
         }
         this
@@ -94,10 +92,9 @@ impl Matcher {
         &self.index
     }
 
-    /// Adds a rule or replaces the one of its id.
-    pub fn insert(&mut self, plan: &Match, id: &str, Compiled { pattern, when, body }: Compiled) {
-        self.remove(id);
-        let id = CompactString::new(id);
+    /// Adds a rule or replaces the one of its id. Ids of unlike types are not equal.
+    pub fn insert(&mut self, plan: &Match, id: Value, Compiled { pattern, when, body }: Compiled) {
+        self.remove(&id);
         let seen = fields(&plan.rule.target, &body);
         let carried = match plan.results {
             Results::All => Vec::new(),
@@ -113,7 +110,7 @@ impl Matcher {
         self.by_id.insert(id, handle);
     }
 
-    pub fn remove(&mut self, id: &str) {
+    pub fn remove(&mut self, id: &Value) {
         if let Some(handle) = self.by_id.remove(id) {
             self.index.remove(handle);
             self.rules[handle as usize] = None;
@@ -178,6 +175,14 @@ impl Matcher {
     }
 }
 
+/// A rule's id in a message.
+fn shown(id: &Value) -> String {
+    match id {
+        Value::Text(text) => text.to_string(),
+        other => json::text(other),
+    }
+}
+
 /// The slots of a row's field and of what lies below it.
 fn fields(target: &Target, body: &Value) -> Vec<(SlotId, Value)> {
     let whole = std::iter::once((target.slot, body.clone()));
@@ -238,7 +243,7 @@ impl RuleRow<'_> {
         }
         let row = Row { slots: self.scratch, record: &self.event.record, now: self.now };
         let failed = |error: crate::expr::EvalError| {
-            Rejection::new(Reason::ExpressionError, format!("rule {}: {error}", rule.id))
+            Rejection::new(Reason::ExpressionError, format!("rule {}: {error}", shown(&rule.id)))
         };
         expr.eval(row).map_err(failed)
     }

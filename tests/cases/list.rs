@@ -59,6 +59,7 @@ cases! {
     rubbish_is_handed_back
     rules_from_a_table
     rules_of_several_record_keys
+    rules_of_unlike_keys
     rules_run_out
     set_goes_in_file_order
     set_of_dotted_names
