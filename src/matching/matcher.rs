@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Index, Scratch};
-use crate::error::{Reason, Rejection};
+use crate::error::{Reason, Rejection, TextError};
 use crate::event::key::Fixed;
 use crate::event::{Event, Micros, Position, SlotId, Value};
-use crate::expr::{Expr, Name, NameError, Names, Place, Pseudo, Row, Type};
+use crate::expr::{EvalError, Expr, Name, NameError, Names, Place, Pseudo, Row, Type};
 use crate::json::{self, Path, Segment};
 use crate::pattern::Pattern;
-use crate::plan::{Match, Results, RowTarget, RuleScope, Rules, Target, slots};
+use crate::plan::{Match, Results, RowTarget, RuleScope, Rules, Target, must_be_boolean, slots};
 
 /// A step's rules and how its results look.
 pub struct Matcher {
@@ -126,6 +126,10 @@ impl Matcher {
         let expr = Expr::compile(text, scope).map_err(|errors| {
             errors.first().map_or_else(|| "it does not compile".to_owned(), |error| error.to_string())
         })?;
+        must_be_boolean(&expr, "`when`").map_err(|message| {
+            let wrong = TextError { span: 0..text.len(), message, help: Vec::new() };
+            wrong.to_string()
+        })?;
         Ok(Condition { expr, reaches_body: scope.reached })
     }
 
@@ -224,13 +228,15 @@ struct RuleRow<'a> {
 
 impl RuleRow<'_> {
     fn holds(&mut self, rule: &Rule) -> Result<bool, Rejection> {
-        match &rule.when {
-            Some(when) => Ok(matches!(self.eval(rule, &when.expr)?, Value::Bool(true))),
-            None => Ok(true),
-        }
+        let Some(when) = &rule.when else { return Ok(true) };
+        when.expr.is_true(self.row(rule)).map_err(|error| failed(rule, &error))
     }
 
     fn eval(&mut self, rule: &Rule, expr: &Expr) -> Result<Value, Rejection> {
+        expr.eval(self.row(rule)).map_err(|error| failed(rule, &error))
+    }
+
+    fn row(&mut self, rule: &Rule) -> Row<'_> {
         self.scratch.clear();
         self.scratch.extend(self.event.slots.iter().cloned());
         for (slot, value) in &rule.seen {
@@ -241,12 +247,12 @@ impl RuleRow<'_> {
             let body = json::parse(self.body, depth).unwrap_or_default();
             self.scratch.extend(scope.extra.iter().map(|path| json::get(&body, path)));
         }
-        let row = Row { slots: self.scratch, record: &self.event.record, now: self.now };
-        let failed = |error: crate::expr::EvalError| {
-            Rejection::new(Reason::ExpressionError, format!("rule {}: {error}", shown(&rule.id)))
-        };
-        expr.eval(row).map_err(failed)
+        Row { slots: self.scratch, record: &self.event.record, now: self.now }
     }
+}
+
+fn failed(rule: &Rule, error: &EvalError) -> Rejection {
+    Rejection::new(Reason::ExpressionError, format!("rule {}: {error}", shown(&rule.id)))
 }
 
 /// What a live rule's condition may name: the frame's slots, `rule.…`, and with an open schema anything in the body.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::expr::{Name, NameError, Names, Place, Pseudo, Type};
+use crate::expr::{Expr, Name, NameError, Names, Place, Pseudo, Type};
 use crate::json::{Path, Segment};
 use crate::plan::frame::Wires;
 use crate::plan::near;
@@ -238,6 +238,14 @@ pub fn type_name(ty: Type) -> &'static str {
     match ty {
         Type::Any => "value of any type",
         known => known.name(),
+    }
+}
+
+/// May it be a condition? If not, why.
+pub fn must_be_boolean(expr: &Expr, what: &str) -> Result<(), String> {
+    match expr.ty() {
+        Type::Boolean | Type::Any | Type::Null => Ok(()),
+        other => Err(format!("{what} must be a BOOLEAN, this is a {}", type_name(other))),
     }
 }
 

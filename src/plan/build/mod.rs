@@ -22,7 +22,7 @@ use crate::expr::{Expr, Type};
 use crate::plan::frame::Wires;
 use crate::plan::outline::{Decl, DeclKind, Outline};
 use crate::plan::problems::Problems;
-use crate::plan::scope::{DeclId, Scope, ScopeNames, type_name};
+use crate::plan::scope::{DeclId, Scope, ScopeNames, must_be_boolean};
 use crate::plan::yaml::{Kind, Node, Scalar, Span};
 use crate::plan::{Edit, Output, Source, Step, StepKind, StreamId, Table, read};
 
@@ -194,12 +194,8 @@ impl<'a, 'n> Pass<'a, 'n> {
     }
 
     fn must_be_boolean(&mut self, expr: &Expr, span: &Span, what: &str) -> bool {
-        let fine = matches!(expr.ty(), Type::Boolean | Type::Any | Type::Null);
-        if !fine {
-            let ty = type_name(expr.ty());
-            self.problems.error(span, format!("{what} must be a BOOLEAN, this is a {ty}"));
-        }
-        fine
+        let fine = must_be_boolean(expr, what).map_err(|message| _ = self.problems.error(span, message));
+        fine.is_ok()
     }
 
     /// One path or a list of paths, each an expression with the name that it gives.
