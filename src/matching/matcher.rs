@@ -10,10 +10,10 @@ use super::{Index, Scratch};
 use crate::error::{Reason, Rejection, TextError};
 use crate::event::key::Fixed;
 use crate::event::{Event, Micros, Position, SlotId, Value};
-use crate::expr::{EvalError, Expr, Name, NameError, Names, Place, Pseudo, Row, Type};
-use crate::json::{self, Path, Segment};
+use crate::expr::{EvalError, Expr, Name, NameError, Names, Place, Row, Type};
+use crate::json::{self, Path};
 use crate::pattern::Pattern;
-use crate::plan::{Match, Results, RowTarget, RuleScope, Rules, Target, must_be_boolean, slots};
+use crate::plan::{self, Match, Results, RowTarget, RuleScope, Rules, Target, must_be_boolean, slots};
 
 /// A step's rules and how its results look.
 pub struct Matcher {
@@ -116,6 +116,12 @@ impl Matcher {
             self.rules[handle as usize] = None;
             self.free.push(handle);
         }
+    }
+
+    /// May a live rule's pattern ask for these fields?
+    pub fn check_paths(&self, pattern: &str) -> Result<(), TextError> {
+        let unknown = self.scope.as_ref().map(|scope| scope.event.unknown_in_pattern(pattern));
+        unknown.into_iter().flatten().next().map_or(Ok(()), Err)
     }
 
     /// Compiles a live rule's condition.
@@ -258,7 +264,8 @@ fn failed(rule: &Rule, error: &EvalError) -> Rejection {
 /// What a live rule's condition may name: the frame's slots, `rule.…`, and with an open schema anything in the body.
 struct Scope {
     known: HashMap<Path, (SlotId, Type)>,
-    closed: bool,
+    /// The fields of the events.
+    event: plan::Scope,
     first_extra: usize,
     /// Fields that rules name and that have no slot; they stand behind the frame's slots.
     extra: Vec<Path>,
@@ -270,7 +277,7 @@ impl Scope {
     fn new(scope: &RuleScope, slots: usize) -> Self {
         let known = scope.names.iter().map(|(path, slot, ty)| (path.clone(), (*slot, *ty))).collect();
         let first_extra = slots;
-        Self { known, closed: scope.closed, first_extra, extra: Vec::new(), reached: false, rule: None }
+        Self { known, event: scope.event.clone(), first_extra, extra: Vec::new(), reached: false, rule: None }
     }
 
     fn extra(&mut self, path: &Path) -> SlotId {
@@ -282,31 +289,10 @@ impl Scope {
     }
 }
 
-fn pseudo(name: &Name) -> Option<Pseudo> {
-    if name.quoted {
-        return None;
-    }
-    match name.path.0.as_slice() {
-        [Segment::Field(word), Segment::Field(header)] if word == "_headers" => {
-            Some(Pseudo::Header(header.to_string()))
-        }
-        [Segment::Field(word)] => match word.as_str() {
-            "_key" => Some(Pseudo::Key),
-            "_topic" => Some(Pseudo::Topic),
-            "_partition" => Some(Pseudo::Partition),
-            "_offset" => Some(Pseudo::Offset),
-            "_timestamp" => Some(Pseudo::Timestamp),
-            "_value" => Some(Pseudo::Value),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 impl Names for Scope {
     fn resolve(&mut self, name: &Name) -> Result<(Place, Type), NameError> {
-        if let Some(pseudo) = pseudo(name) {
-            return Ok((Place::Pseudo(pseudo), Type::Any));
+        if let Some(pseudo) = self.event.pseudo(name) {
+            return pseudo;
         }
         if let Some((slot, ty)) = self.known.get(&name.path) {
             return Ok((Place::Slot(*slot), *ty));
@@ -316,13 +302,9 @@ impl Names for Scope {
         {
             return Ok((Place::Below(*slot, rest), Type::Any));
         }
-        if self.closed {
-            let mut help: Vec<String> = self.known.keys().map(|path| path.to_string()).collect();
-            help.sort();
-            let message = format!("there is no field `{}`", name.path);
-            return Err(NameError { message, help: vec![format!("fields: {}", help.join(", "))] });
-        }
+        self.event.type_of(&name.path)?;
         self.reached = true;
+        // The body has JSON, whatever the type of the field that it was written from.
         Ok((Place::Slot(self.extra(&name.path)), Type::Any))
     }
 }

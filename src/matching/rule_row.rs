@@ -23,20 +23,21 @@ pub fn compile(
     key: &Value,
     row: &Row,
 ) -> Result<Compiled, Rejection> {
-    let pattern = parse_pattern(row, fields.pattern)?;
+    let pattern = parse_pattern(matcher, row, fields.pattern)?;
     let when = compile_when(matcher, &plan.rule, row, fields.when)?;
     let body = json::set(&Value::Json(row.body.clone()), &Path::field("id"), key);
     Ok(Compiled { pattern, when, body })
 }
 
-fn parse_pattern(row: &Row, slot: SlotId) -> Result<Pattern, Rejection> {
+fn parse_pattern(matcher: &Matcher, row: &Row, slot: SlotId) -> Result<Pattern, Rejection> {
     let text = match &row.slots[usize::from(slot)] {
         Value::Json(text) => &**text,
         Value::Text(text) => text.as_str(),
         Value::Null => return Err(wrong("the rule has no pattern".to_owned())),
         _ => return Err(wrong("a rule's pattern is a JSON object, or text that holds one".to_owned())),
     };
-    Pattern::parse(text).map_err(|error| wrong(format!("pattern, {error}")))
+    let pattern = Pattern::parse(text).and_then(|pattern| matcher.check_paths(text).map(|()| pattern));
+    pattern.map_err(|error| wrong(format!("pattern, {error}")))
 }
 
 fn compile_when(

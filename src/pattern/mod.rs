@@ -23,6 +23,7 @@ pub use number::Number;
 pub use text::{TextTest, Wildcard, fold, strip_prefix_ignoring_case, strip_suffix_ignoring_case};
 
 use crate::error::TextError;
+use crate::json::Path;
 
 /// The longest text of a pattern, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -97,6 +98,11 @@ impl Pattern {
     /// Compiles a pattern's JSON text; the error has its position in the text.
     pub fn parse(json: &str) -> Result<Pattern, TextError> {
         parse::pattern(json)
+    }
+
+    /// Every path that a pattern's text asks about, with the bytes of its last key.
+    pub fn paths(json: &str) -> Vec<(Path, std::ops::Range<usize>)> {
+        parse::paths(json)
     }
 
     /// The conjunctions that this pattern stands for: it holds where all fields of one of them hold. At least one,

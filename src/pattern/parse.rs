@@ -1,8 +1,11 @@
 //! The frame of a pattern: objects, fields, `$or`.
 
+use std::ops::Range;
+
 use super::json::{self, Json, Member, Node, error};
 use super::{Field, MAX_CONJUNCTIONS, MAX_TEXT, Pattern, operator};
 use crate::error::TextError;
+use crate::json::Path;
 
 pub(super) fn pattern(text: &str) -> Result<Pattern, TextError> {
     if text.len() > MAX_TEXT {
@@ -25,6 +28,25 @@ pub(super) fn pattern(text: &str) -> Result<Pattern, TextError> {
         return Err(wrong);
     }
     Ok(pattern)
+}
+
+/// Every path that a pattern asks about, with where its last key stands; nothing of a text that is no JSON.
+pub(super) fn paths(text: &str) -> Vec<(Path, Range<usize>)> {
+    fn walk(node: &Node, above: &Path, to: &mut Vec<(Path, Range<usize>)>) {
+        let Json::Object(members) = &node.value else { return };
+        for Member { key, key_span, value } in members {
+            match &value.value {
+                Json::Array(branches) if key == "$or" => branches.iter().for_each(|branch| walk(branch, above, to)),
+                Json::Object(_) => walk(value, &above.join(&Path::field(key)), to),
+                _ => to.push((above.join(&Path::field(key)), key_span.clone())),
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    if let Ok(root) = json::read(text) {
+        walk(&root, &Path(Default::default()), &mut paths);
+    }
+    paths
 }
 
 /// An object of fields below `path`.

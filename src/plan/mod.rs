@@ -33,7 +33,7 @@ mod yaml;
 pub use explain::{Style, explain};
 pub use report::report;
 pub use schema::schema;
-pub use scope::must_be_boolean;
+pub use scope::{Scope, must_be_boolean};
 pub use types::*;
 
 use xxhash_rust::xxh3::Xxh3;

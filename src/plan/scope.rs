@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::error::TextError;
 use crate::expr::{Expr, Name, NameError, Names, Place, Pseudo, Type};
 use crate::json::{Path, Segment};
+use crate::pattern::Pattern;
 use crate::plan::frame::Wires;
 use crate::plan::near;
 use crate::plan::read;
@@ -168,6 +170,13 @@ impl Scope {
             None if self.closed => Err(self.no_such(path, None)),
             None => Ok(Type::Any),
         }
+    }
+
+    /// What a pattern asks about and may not be named. Arrays need no index, so only names count.
+    pub fn unknown_in_pattern(&self, json: &str) -> Vec<TextError> {
+        let paths = Pattern::paths(json).into_iter();
+        let wrong = paths.filter_map(|(path, span)| Some((self.type_of(&path).err()?, span)));
+        wrong.map(|(NameError { message, help }, span)| TextError { span, message, help }).collect()
     }
 
     fn no_such(&self, path: &Path, within: Option<&Path>) -> NameError {

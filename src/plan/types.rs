@@ -9,6 +9,7 @@ use crate::event::{LayoutId, Micros, SlotId};
 use crate::expr::{AggCall, Expr, Type};
 use crate::json::Path;
 use crate::pattern::Pattern;
+use crate::plan::Scope;
 
 pub type FrameId = usize;
 
@@ -248,13 +249,13 @@ pub struct FileRule {
     pub body: Arc<str>,
 }
 
-/// What a live rule's `when` may name. Paths that have no slot are reached through the event's body.
+/// What live rules may name. Paths that have no slot are reached through the event's body.
 #[derive(Clone, Debug)]
 pub struct RuleScope {
     /// Path and slot of all that the frame holds, with what is known of the type.
     pub names: Vec<(Path, SlotId, Type)>,
-    /// With `fields`: no other path may be named.
-    pub closed: bool,
+    /// The fields of the events, without the rule.
+    pub event: Scope,
 }
 
 #[derive(Debug)]

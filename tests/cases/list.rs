@@ -61,6 +61,7 @@ cases! {
     rules_of_several_record_keys
     rules_of_unlike_keys
     rules_run_out
+    rules_that_name_no_field
     rules_whose_condition_is_none
     set_goes_in_file_order
     set_of_dotted_names

@@ -29,6 +29,10 @@ fn matching(step: &str) -> String {
     around(&format!("match:\n  due:\n    from: orders\n{step}"), "due")
 }
 
+fn typed_matching(step: &str) -> String {
+    typed(&format!("match:\n  due:\n    from: orders\n{step}"), "due")
+}
+
 fn aggregate(step: &str) -> String {
     around(&format!("aggregate:\n  sums:\n    from: orders\n{step}"), "sums")
 }
@@ -158,6 +162,13 @@ says! {
     a_rule_without_a_pattern: matching("    rules: { big: { when: amount > 1 } }\n");
     a_bad_pattern: matching("    rules:\n      big:\n        pattern: { type: [order.paid], data: { amount: [{ numerc: ['>', 100] }] } }\n");
     a_bad_pattern_as_json: matching("    rules:\n      big:\n        pattern: '{\"type\": [\"order.paid\"], \"data\": {\"amount\": []}}'\n");
+    a_pattern_of_fields_that_are_not_declared: typed_matching("    rules:\n      big: { pattern: { amuont: [1], user: { plam: [x] }, _topic: [t] } }\n");
+    a_pattern_of_parts_of_a_text: typed_matching("    rules:\n      big:\n        pattern:\n          amount: { x: [1] }\n          $or:\n            - id: [a]\n            - user: { plan: { name: [x] } }\n            - usr: { plan: [x] }\n");
+    a_pattern_as_json_of_a_field_that_is_not_declared: typed_matching("    rules: { big: { pattern: '{\"items\": {\"sku\": [1]}, \"user\": {\"plam\": [\"x\"]}}' } }\n");
+    a_pattern_of_fields_that_are_gone: typed("shape:\n  s: { from: orders, keep: [id, user.plan] }\n  t: { from: orders, drop: id }\nmatch:\n  due: { from: s, rules: { big: { pattern: { amount: [1], user: { plan: [x] } } } } }\n  all: { from: t, rules: { big: { pattern: { id: [x] } } } }", "[due, all]");
+    a_pattern_of_a_part_that_a_row_has_not: typed("tables:\n  users: { kafka: { topic: users }, fields: { name: VARCHAR, tags: JSON } }\nshape:\n  s: { from: orders, lookup: { who: { table: users, on: id } } }\nmatch:\n  due: { from: s, rules: { big: { pattern: { who: { nmae: [x], tags: { a: { b: [1] } } } } } } }", "due");
+    patterns_of_all_that_is_declared_and_made: typed("tables:\n  users: { kafka: { topic: users } }\naggregate:\n  sums: { from: orders, by: id, measures: { n: count(*), last: array_agg(items) } }\nshape:\n  s:\n    from: orders\n    lookup: { who: { table: users, on: id }, sum: { table: sums, on: id } }\n    set: { first: 'items[0]', new.n: amount + 1 }\n  t: { from: orders, unnest: { items: item } }\nmatch:\n  due:\n    from: s\n    rules:\n      big:\n        pattern:\n          amount: [1]\n          user: { plan: [x] }\n          items: { sku: { a: [1] } }\n          who: { address: { city: [x] } }\n          sum: { n: [1], last: { sku: [x] } }\n          first: { sku: [x] }\n          new: { n: [1] }\n          $or: [{ id: [x] }, { at: [{ prefix: '2026' }] }]\n  hit: { from: due, rules: { two: { pattern: { rule: { id: [big] } } } }, as: second }\n  item: { from: t, rules: { one: { pattern: { item: { sku: [x] }, item_index: [0] } } } }", "[hit, item]");
+    a_secret_is_not_shown_as_a_name_in_a_pattern: typed_matching("    rules: { big: { pattern: { \"${SECRET}\": [1] } } }\n");
     a_with_that_has_an_id: matching("    rules: { big: { pattern: { a: [1] }, with: { id: 1 } } }\n");
     a_field_that_no_rule_has: matching("    rules: { big: { pattern: { a: [1] }, when: rule.levle > 1, with: { level: 1 } } }\n    as: hit\n");
     best_without_best: matching("    rules: { big: { pattern: { a: [1] } } }\n    results: best\n");

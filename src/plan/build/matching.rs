@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::lookup::mount;
 use super::{Pass, Stream};
+use crate::error::TextError;
 use crate::expr::{Place, Type};
 use crate::json::{Path, Segment};
 use crate::pattern::Pattern;
@@ -165,7 +166,7 @@ impl Pass<'_, '_> {
             _ => Type::Any,
         };
         row.known.insert(Path::field("id"), Known::declared(id));
-        let scope = RuleScope { names: Vec::new(), closed: false };
+        let scope = RuleScope { names: Vec::new(), event: Scope::unknown(0) };
         let rules = match (pattern, when) {
             (Some(pattern), None) => Some((pattern, None)),
             (Some(pattern), Some(Some(when))) => Some((pattern, Some(when))),
@@ -212,7 +213,8 @@ impl Pass<'_, '_> {
         let row = rule_row(entries);
         let mut inner = stream.scope.clone();
         mount(&mut inner, rule, &row, name);
-        let rules: Vec<Option<FileRule>> = entries.iter().map(|entry| self.file_rule(entry, &inner, rule)).collect();
+        let rules: Vec<Option<FileRule>> =
+            entries.iter().map(|entry| self.file_rule(entry, &stream.scope, &inner, rule)).collect();
         let rules = rules.into_iter().collect::<Option<Vec<_>>>().map(|mut rules| {
             rules.sort_by(|a, b| a.id.cmp(&b.id));
             Rules::File(rules)
@@ -220,10 +222,11 @@ impl Pass<'_, '_> {
         Some(Ruled { rules, row })
     }
 
-    fn file_rule(&mut self, entry: &Entry, scope: &Scope, rule: &Path) -> Option<FileRule> {
+    /// `event` is what a pattern may name, `scope` what `when` may: the rule too.
+    fn file_rule(&mut self, entry: &Entry, event: &Scope, scope: &Scope, rule: &Path) -> Option<FileRule> {
         let what = format!("the rule `{}`", entry.key.shown());
         let fields = Fields::read(&entry.value, &what, &["pattern", "when", "with"], self.problems)?;
-        let pattern = fields.need("pattern", &what, self.problems).and_then(|node| self.pattern(node));
+        let pattern = fields.need("pattern", &what, self.problems).and_then(|node| self.pattern(node, event));
         let when = match fields.get("when") {
             Some(node) => {
                 let scalar = read::text(node, "`when`", self.problems)?;
@@ -237,7 +240,7 @@ impl Pass<'_, '_> {
     }
 
     /// A pattern as YAML, or as JSON text.
-    fn pattern(&mut self, node: &Node) -> Option<Pattern> {
+    fn pattern(&mut self, node: &Node, event: &Scope) -> Option<Pattern> {
         let (text, places) = match &node.kind {
             Kind::Scalar(scalar) if !node.is_null() => (scalar.text.clone(), scalar.places.clone()),
             _ => {
@@ -245,18 +248,20 @@ impl Pass<'_, '_> {
                 (json.text, json.places)
             }
         };
-        match Pattern::parse(&text) {
-            Ok(pattern) => Some(pattern),
-            Err(error) => {
+        let parsed = Pattern::parse(&text).map_err(|error| vec![error]);
+        let unknown = event.unknown_in_pattern(&text);
+        let checked = parsed.and_then(|pattern| if unknown.is_empty() { Ok(pattern) } else { Err(unknown) });
+        let report = |errors: Vec<TextError>| {
+            for error in errors {
                 let span = places.span(&error.span);
                 if from_environment(node, &span) {
                     self.problems.hidden(&span);
                 } else {
                     self.problems.error(&span, error.message).helps(error.help);
                 }
-                None
             }
-        }
+        };
+        checked.map_err(report).ok()
     }
 
     /// `{"id":…}` and the entries of `with`.
@@ -280,7 +285,7 @@ impl Pass<'_, '_> {
 
     /// Once all names are known: what live rules may name.
     pub(super) fn finish_live_rules(&mut self) {
-        for live in std::mem::take(&mut self.live_rules) {
+        for mut live in std::mem::take(&mut self.live_rules) {
             let plain = Path::field("rule");
             let hidden = live.rule != plain;
             let mut names = Vec::new();
@@ -296,7 +301,8 @@ impl Pass<'_, '_> {
                 names.push((rest.map_or_else(|| path.clone(), |rest| plain.join(&rest)), slot as u16, ty));
             }
             if let StepKind::Match(Match { rules: Rules::Table { scope, .. }, .. }) = &mut self.steps[live.step].kind {
-                *scope = RuleScope { names, closed: live.scope.closed };
+                live.scope.drop_fields(std::slice::from_ref(&live.rule));
+                *scope = RuleScope { names, event: live.scope };
             }
         }
     }
