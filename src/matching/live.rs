@@ -251,3 +251,115 @@ fn rule_id(key: &[Value]) -> Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Record;
+    use crate::plan::{Options, Plan, Rules, StepKind, load};
+
+    const FILE: &str = "
+name: t
+sources: { e: { kafka: { topic: e } } }
+tables: { subs: { kafka: { topic: s } } }
+match: { due: { from: e, rules: { table: subs, pattern: p } } }
+emit: { o: { from: due, kafka: { topic: o } } }
+";
+
+    struct Table {
+        plan: Plan,
+        matcher: Matcher,
+        live: LiveRules,
+    }
+
+    fn spec(plan: &Plan) -> &Match {
+        let StepKind::Match(spec) = &plan.steps[0].kind else { panic!("the file has one match") };
+        spec
+    }
+
+    impl Table {
+        fn new(ttl: Option<Micros>) -> Self {
+            let (plan, _) = load("t.yaml", FILE, &|_| None, Options::default()).expect("the file is right");
+            let matcher = Matcher::of(spec(&plan), plan.frames[plan.steps[0].frame].paths.len());
+            let Rules::Table { pattern, when, .. } = spec(&plan).rules else { panic!("the rules are a table's") };
+            Self { matcher, live: LiveRules::new(Fields { pattern, when }, ttl), plan }
+        }
+
+        /// A record of `writer`; its row of the one key compiles if `good`. Whose row is in force then, and its offset?
+        fn read(
+            &mut self,
+            (partition, offset): (i32, i64),
+            writer: &str,
+            row: Option<(bool, Micros)>,
+        ) -> Option<(String, i64)> {
+            let bad = row.is_some_and(|(good, _)| !good);
+            let row = row.map(|(good, time)| {
+                let text = if good { r#"{"n":[1]}"# } else { "{}" };
+                let mut slots = vec![Value::Null; usize::from(self.live.fields.pattern) + 1];
+                slots[usize::from(self.live.fields.pattern)] = Value::text(text);
+                (Key::from([Value::text("k")]), Row { body: "{}".into(), slots: slots.into(), time })
+            });
+            let block = Bytes::copy_from_slice(writer.as_bytes());
+            let record = Record { partition, offset, key: Some(block.clone()), ..Record::default() };
+            let record = TableRecord { topic: 0, record: record.into(), row };
+            let learnt = self.live.apply(&mut self.matcher, spec(&self.plan), &record);
+            assert_eq!(learnt.is_err(), bad);
+            drop(record);
+            assert!(block.is_unique(), "what was read is not kept");
+            self.in_force()
+        }
+
+        fn end(&mut self, watermark: Micros) -> Option<(String, i64)> {
+            self.live.expire(&mut self.matcher, spec(&self.plan), watermark);
+            self.in_force()
+        }
+
+        fn in_force(&self) -> Option<(String, i64)> {
+            let place = self.live.rows.values().next().and_then(Versions::place);
+            assert_eq!(self.matcher.len(), usize::from(place.is_some()));
+            place.map(|((_, _, offset), writer)| (String::from_utf8_lossy(&writer.unwrap_or_default()).into(), offset))
+        }
+    }
+    const GOOD: Option<(bool, Micros)> = Some((true, 0));
+    const BAD: Option<(bool, Micros)> = Some((false, 0));
+
+    fn by(writer: &str, offset: i64) -> Option<(String, i64)> {
+        Some((writer.to_owned(), offset))
+    }
+
+    #[test]
+    fn the_last_by_place_counts_and_not_by_arrival() {
+        let mut table = Table::new(None);
+        assert_eq!(table.read((1, 0), "b", GOOD), by("b", 0));
+        assert_eq!(table.read((0, 5), "a", GOOD), by("b", 0), "partition 0 comes before partition 1");
+        assert_eq!(table.read((1, 1), "b", BAD), by("b", 0));
+        assert_eq!(table.read((0, 6), "b", None), by("b", 0), "older than what it takes back");
+        assert_eq!(table.read((1, 2), "b", None), by("a", 5));
+        assert_eq!(table.read((0, 7), "a", None), None);
+        assert!(table.live.wrote.is_empty() && table.live.rows.is_empty());
+    }
+
+    #[test]
+    fn a_row_that_was_replaced_does_not_come_back() {
+        let mut table = Table::new(None);
+        assert_eq!(table.read((0, 0), "a", GOOD), by("a", 0));
+        assert_eq!(table.read((0, 1), "a", BAD), by("a", 0));
+        assert_eq!(table.read((0, 2), "b", GOOD), by("b", 2));
+        assert_eq!(table.read((0, 3), "b", None), None);
+        assert_eq!(table.read((0, 4), "a", GOOD), by("a", 4));
+    }
+
+    #[test]
+    fn rows_that_run_out_of_time_leave_those_of_others() {
+        let mut table = Table::new(Some(5));
+        assert_eq!(table.read((0, 0), "a", Some((true, 10))), by("a", 0));
+        assert_eq!(table.read((0, 1), "b", Some((true, 0))), by("b", 1));
+        assert_eq!(table.end(4), by("b", 1));
+        assert_eq!(table.end(5), by("a", 0));
+        assert_eq!(table.read((0, 2), "a", Some((false, 20))), by("a", 0));
+        assert_eq!(table.end(15), by("a", 0), "the row that counts for the table is a later one");
+        assert_eq!(table.end(Micros::MAX), by("a", 0), "the end of files moves no ttl");
+        assert_eq!(table.end(25), None);
+        assert!(table.live.wrote.is_empty() && table.live.rows.is_empty() && table.live.deadlines.is_empty());
+    }
+}

@@ -227,6 +227,18 @@ mod tests {
         assert!(table.1.deadlines.is_empty());
     }
 
+    #[test]
+    fn a_record_key_is_kept_without_the_block_that_it_was_read_in() {
+        let block = Bytes::from(vec![b'a'; 1000]);
+        let mut table = Table::new(Some(10));
+        for offset in 0..3 {
+            let written = upsert(0, offset, "", Some(("k", "A")), 0);
+            table.epoch(vec![Upsert { record_key: Some(block.slice(1..5)), ..written }], 0);
+        }
+        assert_eq!((table.0.keys(), table.1.keys()), (1, 1));
+        assert!(block.is_unique());
+    }
+
     proptest! {
         /// However records are split among epochs and within them, the table ends the same: with the last row of
         /// each record key, and of those that share a key, the last.
