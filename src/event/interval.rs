@@ -1,16 +1,15 @@
 //! INTERVAL as text: ISO 8601 out (`P1Y2M3DT4H5M6.5S`), ISO 8601 or words in (`1 day 02:00`, `90 minutes ago`).
 //!
 //! The three parts are kept apart, each with its own sign, as PostgreSQL keeps and writes them. A fraction of a unit
-//! goes down to the next smaller part: half a month is 15 days, half a day 12 hours.
+//! goes down to the next smaller part: half a month is 15 days, half a day 12 hours. What PostgreSQL refuses is refused
+//! here, and so is what it reads in part only, and ISO 8601 without letters (`P0001-02-03`).
 
 use std::fmt::Write;
 
 use compact_str::CompactString;
 
 use super::Interval;
-use super::time::{DAY, HOUR, MINUTE, SECOND};
-
-const NANO: i128 = 1_000_000_000;
+use super::time::{DAY, HOUR, MILLISECOND, MINUTE, SECOND};
 
 /// Writes ISO 8601; nothing at all is `PT0S`.
 pub fn format_interval(interval: Interval) -> CompactString {
@@ -49,8 +48,7 @@ fn seconds(text: &mut CompactString, micros: i64) {
 
 /// Reads ISO 8601 (`P1DT2H`) or PostgreSQL's words; `None` where the text is neither or too large.
 pub fn parse_interval(text: &str) -> Option<Interval> {
-    let text = text.trim();
-    let parts = if text.starts_with(['P', 'p']) { iso(text)? } else { words(text)? };
+    let parts = if text.starts_with('P') { iso(text)? } else { words(text)? };
     Some(Interval {
         months: parts.months.try_into().ok()?,
         days: parts.days.try_into().ok()?,
@@ -65,55 +63,60 @@ struct Parts {
     micros: i128,
 }
 
-/// What one of a unit is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
-    Months(i128),
-    Days(i128),
-    Micros(i128),
+    Microsecond,
+    Millisecond,
+    Second,
+    Minute,
+    Hour,
+    Day,
+    Week,
+    Month,
+    Year,
+    Decade,
+    Century,
+    Millennium,
 }
 
+/// Fractions are computed and rounded as PostgreSQL does, with doubles: months to even, microseconds toward zero.
 impl Parts {
-    /// Adds an amount in billionths of a unit.
-    fn add(&mut self, nanos: i128, unit: Unit) -> Option<()> {
+    fn add(&mut self, whole: i64, fraction: f64, unit: Unit) {
+        let whole = i128::from(whole);
         match unit {
-            Unit::Months(months) if months > 1 => self.months += round(nanos.checked_mul(months)?),
-            Unit::Months(_) => {
-                self.months += nanos / NANO;
-                self.add(nanos % NANO * 30, Unit::Days(1))?;
+            Unit::Microsecond => self.add_time(whole, fraction, 1),
+            Unit::Millisecond => self.add_time(whole, fraction, MILLISECOND),
+            Unit::Second => self.add_time(whole, fraction, SECOND),
+            Unit::Minute => self.add_time(whole, fraction, MINUTE),
+            Unit::Hour => self.add_time(whole, fraction, HOUR),
+            Unit::Day => self.add_days(whole, fraction),
+            Unit::Week => self.add_days(whole * 7, fraction * 7.0),
+            Unit::Month => {
+                self.months += whole;
+                self.add_days(0, fraction * 30.0);
             }
-            Unit::Days(days) => {
-                let nanos = nanos.checked_mul(days)?;
-                self.days += nanos / NANO;
-                self.micros += round(nanos % NANO * i128::from(DAY));
-            }
-            Unit::Micros(micros) => self.micros += round(nanos.checked_mul(micros)?),
+            Unit::Year => self.add_years(whole, fraction, 1),
+            Unit::Decade => self.add_years(whole, fraction, 10),
+            Unit::Century => self.add_years(whole, fraction, 100),
+            Unit::Millennium => self.add_years(whole, fraction, 1_000),
         }
-        Some(())
     }
-}
 
-fn round(nanos: i128) -> i128 {
-    (nanos + nanos.signum() * NANO / 2) / NANO
-}
-
-/// An amount in billionths, and what follows it. Digits beyond the ninth do not count.
-fn amount(text: &str) -> Option<(i128, &str)> {
-    let (negative, unsigned) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
-    let (number, rest) = unsigned.split_at(end);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.len() + fraction.len() == 0 || whole.len() > 18 || fraction.contains('.') {
-        return None;
+    fn add_years(&mut self, whole: i128, fraction: f64, years: i32) {
+        self.months += whole * i128::from(years) * 12;
+        self.months += (fraction * f64::from(years) * 12.0).round_ties_even() as i128;
     }
-    let whole = if whole.is_empty() { 0 } else { whole.parse::<i128>().ok()? };
-    let digit = |i: usize| fraction.as_bytes().get(i).map_or(0, |b| i128::from(b - b'0'));
-    let nanos = whole * NANO + (0..9).fold(0, |n, i| n * 10 + digit(i));
-    Some((if negative { -nanos } else { nanos }, rest))
+
+    fn add_days(&mut self, whole: i128, fraction: f64) {
+        self.days += whole + fraction.trunc() as i128;
+        self.add_time(0, fraction.fract(), DAY);
+    }
+
+    fn add_time(&mut self, whole: i128, fraction: f64, micros: i64) {
+        let fraction = fraction * micros as f64;
+        let up = if fraction.fract().abs() > 0.5 { fraction.signum() } else { 0.0 };
+        self.micros += whole * i128::from(micros) + (fraction.trunc() + up) as i128;
+    }
 }
 
 fn iso(text: &str) -> Option<Parts> {
@@ -124,92 +127,207 @@ fn iso(text: &str) -> Option<Parts> {
         return None;
     }
     while !rest.is_empty() {
-        if !in_time && rest.starts_with(['T', 't']) {
+        if !in_time && let Some(time) = rest.strip_prefix('T') {
             in_time = true;
-            rest = &rest[1..];
-            if rest.is_empty() {
-                return None;
-            }
+            rest = time;
         }
-        let (nanos, after) = amount(rest)?;
-        let unit = match (in_time, after.as_bytes().first()?.to_ascii_uppercase()) {
-            (false, b'Y') => Unit::Months(12),
-            (false, b'M') => Unit::Months(1),
-            (false, b'W') => Unit::Days(7),
-            (false, b'D') => Unit::Days(1),
-            (true, b'H') => Unit::Micros(HOUR.into()),
-            (true, b'M') => Unit::Micros(MINUTE.into()),
-            (true, b'S') => Unit::Micros(SECOND.into()),
+        let end = rest.find(|c: char| c.is_ascii_alphabetic())?;
+        let (number, after) = rest.split_at(end);
+        let unit = match (in_time, after.as_bytes()[0]) {
+            (false, b'Y') => Unit::Year,
+            (false, b'M') => Unit::Month,
+            (false, b'W') => Unit::Week,
+            (false, b'D') => Unit::Day,
+            (true, b'H') => Unit::Hour,
+            (true, b'M') => Unit::Minute,
+            (true, b'S') => Unit::Second,
             _ => return None,
         };
-        parts.add(nanos, unit)?;
+        // PostgreSQL reads one double here; beyond this it has no exact whole part, and the server refuses it too.
+        amount(number.strip_prefix('-').unwrap_or(number), false)?;
+        let number = number.parse::<f64>().ok().filter(|number| number.abs() <= 1e15)?;
+        parts.add(number as i64, number.fract(), unit);
         rest = &after[1..];
     }
     Some(parts)
 }
 
-fn words(text: &str) -> Option<Parts> {
-    let mut parts = Parts::default();
-    let mut rest = text;
-    if rest.is_empty() {
+/// A number of digits with or without a point, as its whole part and the rest.
+fn amount(digits: &str, negative: bool) -> Option<(i64, f64)> {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !is_digits(whole) || !is_digits(fraction) {
         return None;
     }
-    while !rest.is_empty() {
-        if rest.eq_ignore_ascii_case("ago") && rest.len() < text.len() {
-            return Some(Parts { months: -parts.months, days: -parts.days, micros: -parts.micros });
+    let sign = if negative { "-" } else { "" };
+    let whole = if whole.is_empty() { 0 } else { format!("{sign}{whole}").parse().ok()? };
+    let fraction = format!("{sign}0.{fraction}").parse().ok()?;
+    Some((whole, fraction))
+}
+
+/// A word, or a number with its sign.
+struct Field<'t> {
+    text: &'t str,
+    is_word: bool,
+    is_negative: bool,
+}
+
+/// Read from the end, so that a unit is known before its number. No unit may be given twice.
+fn words(text: &str) -> Option<Parts> {
+    let mut fields = fields(text)?;
+    let is_ago = fields.last().is_some_and(|last| last.text.eq_ignore_ascii_case("ago"));
+    if is_ago {
+        fields.pop();
+    }
+    let mut parts = Parts::default();
+    let mut seen = 0;
+    // What a number without a unit counts; one in front of hours or of a time of day counts days.
+    let mut unit = (!is_ago).then_some(Unit::Second);
+    let mut word_waits = false;
+    for Field { text, is_word, is_negative } in fields.iter().rev() {
+        if word_waits && (*is_word || text.contains([':', '-'])) {
+            return None;
         }
-        if let Some((micros, after)) = clock(rest) {
-            parts.micros += micros;
-            rest = after.trim_start();
+        if *is_word {
+            unit = Some(unit_of(text)?);
+            word_waits = true;
             continue;
         }
-        let (nanos, after) = amount(rest)?;
-        let after = after.trim_start();
-        let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
-        let (word, after) = after.split_at(end);
-        parts.add(nanos, unit(word)?)?;
-        rest = after.trim_start();
+        word_waits = false;
+        let is = if text.contains(':') {
+            // PostgreSQL forgets what was read so far of the time: a fraction of a day after it.
+            if parts.micros != 0 {
+                return None;
+            }
+            let micros = clock(text)?;
+            parts.micros = if *is_negative { -micros } else { micros };
+            unit = Some(Unit::Day);
+            set(&[Unit::Hour, Unit::Minute, Unit::Second, Unit::Millisecond, Unit::Microsecond])
+        } else if text.contains('-') {
+            let months = years_and_months(text)?;
+            parts.months += if *is_negative { -months } else { months };
+            unit = Some(Unit::Month);
+            set(&[Unit::Month])
+        } else {
+            let counted = unit?;
+            let (whole, fraction) = amount(text, *is_negative)?;
+            parts.add(whole, fraction, counted);
+            match counted {
+                Unit::Second if fraction != 0.0 => set(&[Unit::Second, Unit::Millisecond, Unit::Microsecond]),
+                Unit::Hour => {
+                    unit = Some(Unit::Day);
+                    set(&[Unit::Hour])
+                }
+                _ => set(&[counted]),
+            }
+        };
+        if seen & is != 0 {
+            return None;
+        }
+        seen |= is;
     }
-    Some(parts)
-}
-
-/// `[-]H:MM[:SS[.ffffff]]` in microseconds, and what follows.
-fn clock(text: &str) -> Option<(i128, &str)> {
-    let end = text.find(char::is_whitespace).unwrap_or(text.len());
-    let (word, rest) = text.split_at(end);
-    let unsigned = word.strip_prefix(['-', '+']).unwrap_or(word);
-    let mut fields = unsigned.split(':');
-    let hours = unsigned_field(fields.next()?).filter(|n| n % NANO == 0)?;
-    let minutes = unsigned_field(fields.next()?).filter(|n| n % NANO == 0)?;
-    let seconds = fields.next().map_or(Some(0), unsigned_field)?;
-    if fields.next().is_some() || minutes >= 60 * NANO || seconds >= 60 * NANO {
+    if seen == 0 || word_waits {
         return None;
     }
-    let nanos = hours * 3_600 + minutes * 60 + seconds;
-    let micros = round(nanos * i128::from(SECOND));
-    Some((if word.starts_with('-') { -micros } else { micros }, rest))
+    Some(if is_ago { Parts { months: -parts.months, days: -parts.days, micros: -parts.micros } } else { parts })
 }
 
-fn unsigned_field(field: &str) -> Option<i128> {
-    let (nanos, rest) = amount(field)?;
-    (rest.is_empty() && !field.starts_with(['-', '+'])).then_some(nanos)
+fn set(units: &[Unit]) -> u16 {
+    units.iter().fold(0, |set, unit| set | 1 << *unit as u16)
 }
 
-/// A unit by its word; an amount without one is seconds.
-fn unit(word: &str) -> Option<Unit> {
-    let micros = |n: i64| Unit::Micros(n.into());
+fn fields(text: &str) -> Option<Vec<Field<'_>>> {
+    let mut fields = Vec::new();
+    let mut rest = text;
+    loop {
+        // PostgreSQL writes `@` in front, and people a comma between.
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '@' | ','));
+        if rest.is_empty() {
+            return Some(fields);
+        }
+        let unsigned = rest.strip_prefix(['-', '+']);
+        let is_negative = rest.starts_with('-');
+        let start = unsigned.map_or(rest, str::trim_ascii_start);
+        let is_word = unsigned.is_none() && start.starts_with(|c: char| c.is_ascii_alphabetic());
+        let belongs = |c: char| {
+            if is_word { c.is_ascii_alphabetic() } else { c.is_ascii_digit() || matches!(c, ':' | '.' | '-') }
+        };
+        let (field, after) = start.split_at(start.find(|c| !belongs(c)).unwrap_or(start.len()));
+        let is_complete = match is_word {
+            true => may_follow(field, after),
+            // To PostgreSQL `-.5` is no number, nor are `5.` and a letter.
+            false if field.starts_with('.') => unsigned.is_none(),
+            false => !(field.ends_with('.') && after.starts_with(|c: char| c.is_ascii_alphabetic())),
+        };
+        if field.is_empty() || !is_complete {
+            return None;
+        }
+        fields.push(Field { text: field, is_word, is_negative });
+        rest = after;
+    }
+}
+
+/// `1h30m` needs no blank, `1day2` is taken for a date.
+fn may_follow(word: &str, after: &str) -> bool {
+    let short = matches!(word.to_ascii_lowercase().as_str(), "y" | "mon" | "d" | "h" | "m" | "s");
+    match after.bytes().next() {
+        Some(b'0'..=b'9' | b'+') => short,
+        Some(b'-' | b'.' | b'/') => false,
+        _ => true,
+    }
+}
+
+/// `H:MM[:SS[.ffffff]]` or `MM:SS.ffffff` in microseconds.
+fn clock(text: &str) -> Option<i128> {
+    let (first, rest) = text.split_once(':')?;
+    let (hours, minutes, seconds) = match rest.split_once(':') {
+        Some((minutes, seconds)) => (first, minutes, seconds),
+        None if rest.contains('.') => ("0", first, rest),
+        None => (first, rest, "0"),
+    };
+    let (hours, minutes) = (whole(hours)?, whole(minutes)?);
+    let (seconds, fraction) = amount(seconds, false)?;
+    if minutes >= 60 || seconds > 60 {
+        return None;
+    }
+    let mut parts = Parts::default();
+    parts.add(hours, 0.0, Unit::Hour);
+    parts.add(minutes, 0.0, Unit::Minute);
+    parts.add(seconds, 0.0, Unit::Second);
+    // Here, and only here, PostgreSQL rounds half to even.
+    Some(parts.micros + (fraction * SECOND as f64).round_ties_even() as i128)
+}
+
+/// `Y-M` in months.
+fn years_and_months(text: &str) -> Option<i128> {
+    let (years, months) = text.split_once('-')?;
+    let months = whole(months).filter(|months| *months < 12)?;
+    Some(i128::from(whole(years)?) * 12 + i128::from(months))
+}
+
+fn whole(digits: &str) -> Option<i64> {
+    if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None }
+}
+
+/// A unit by its word.
+fn unit_of(word: &str) -> Option<Unit> {
     Some(match word.to_ascii_lowercase().as_str() {
-        "us" | "usec" | "usecs" | "microsecond" | "microseconds" => micros(1),
-        "ms" | "msec" | "msecs" | "millisecond" | "milliseconds" => micros(1_000),
-        "" | "s" | "sec" | "secs" | "second" | "seconds" => micros(SECOND),
-        "m" | "min" | "mins" | "minute" | "minutes" => micros(MINUTE),
-        "h" | "hr" | "hrs" | "hour" | "hours" => micros(HOUR),
-        "d" | "day" | "days" => Unit::Days(1),
-        "w" | "week" | "weeks" => Unit::Days(7),
-        "mon" | "mons" | "month" | "months" => Unit::Months(1),
-        "y" | "yr" | "yrs" | "year" | "years" => Unit::Months(12),
-        "decade" | "decades" => Unit::Months(120),
-        "century" | "centuries" => Unit::Months(1_200),
+        "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecon" | "microsecond" | "microseconds" => {
+            Unit::Microsecond
+        }
+        "ms" | "msec" | "msecs" | "msecond" | "mseconds" | "millisecon" | "millisecond" | "milliseconds" => {
+            Unit::Millisecond
+        }
+        "s" | "sec" | "secs" | "second" | "seconds" => Unit::Second,
+        "m" | "min" | "mins" | "minute" | "minutes" => Unit::Minute,
+        "h" | "hr" | "hrs" | "hour" | "hours" => Unit::Hour,
+        "d" | "day" | "days" => Unit::Day,
+        "w" | "week" | "weeks" => Unit::Week,
+        "mon" | "mons" | "month" | "months" => Unit::Month,
+        "y" | "yr" | "yrs" | "year" | "years" => Unit::Year,
+        "dec" | "decs" | "decade" | "decades" => Unit::Decade,
+        "c" | "cent" | "century" | "centuries" => Unit::Century,
+        "mil" | "mils" | "millennium" | "millennia" => Unit::Millennium,
         _ => return None,
     })
 }
@@ -235,6 +353,13 @@ mod tests {
             ("-01:02:03.000004", "PT-1H-2M-3.000004S"),
             ("1.5 days", "P1DT12H"),
             ("90", "PT1M30S"),
+            ("1-2", "P1Y2M"),
+            ("-1-2 3 04:05:06", "P-1Y-2M3DT4H5M6S"),
+            ("1 2 hours", "P1DT2H"),
+            ("1h30m", "PT1H30M"),
+            ("@ 1 day, 2 hours", "P1DT2H"),
+            ("0.125 years", "P2M"),
+            ("2:30.5", "PT2M30.5S"),
         ];
         for (text, expected) in cases {
             assert_eq!(parse_interval(text).map(format_interval).as_deref(), Some(expected), "{text}");
@@ -243,9 +368,17 @@ mod tests {
 
     #[test]
     fn what_is_no_interval_is_refused() {
-        for text in
-            ["", "P", "PT", "hour", "1 parsec", "ago", "1 hour 2 x", "P1H", "1:60", "999999999999 years", "1..5 h"]
-        {
+        for text in ["", "P", "PT", "P+1D", "p1d", "P1H", "hour", "1 parsec", "ago", "1 hour 2 x", "1:60", "1..5 h"] {
+            assert_eq!(parse_interval(text), None, "{text}");
+        }
+        for text in ["999999999999 years", "1-12", "1-2-3", "1 2", "5 ago", "1 ago 2 days", "10 sec 1:2:3.5"] {
+            assert_eq!(parse_interval(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_postgresql_reads_in_part_only_is_refused() {
+        for text in ["hour 1 day", "1-2 hours", "1:2:3 hours", "1:2:3 0.5 days"] {
             assert_eq!(parse_interval(text), None, "{text}");
         }
     }

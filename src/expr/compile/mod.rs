@@ -19,7 +19,7 @@ use super::parse::{Parsed, Source, parse};
 use super::scan::error;
 use super::{AggCall, Expr, Name, Names, Place, Pseudo, Row, Type, cast, compare, text, types};
 use crate::error::TextError;
-use crate::event::{Record, Value};
+use crate::event::{Interval, Record, Value, time};
 
 /// Calls, operators and parentheses within each other.
 const MAX_DEPTH: usize = 200;
@@ -239,10 +239,15 @@ impl Compiler<'_, '_> {
         if interval.leading_precision.is_some() || interval.last_field.is_some() {
             return self.fail(at, "an interval is written INTERVAL '1 hour'", &[]);
         }
-        let Some(text) = value.text_literal().map(|text| format!("{text} {}", unit.unwrap_or_default())) else {
+        let Some(text) = value.text_literal() else {
             return self.fail(at, "expected a text literal after INTERVAL", &[]);
         };
-        match cast::cast(&Value::text(text.trim_end()), Type::Interval) {
+        let whole = unit.as_ref().map_or_else(|| text.to_string(), |unit| format!("{text} {unit}"));
+        match cast::cast(&Value::text(&whole), Type::Interval) {
+            Ok(Value::Interval(read)) if unit.is_some_and(|unit| has_less_than(read, &unit)) => {
+                let help = format!("PostgreSQL cuts it off; with the unit in the text all counts: INTERVAL '{whole}'");
+                self.fail(at, format!("'{text}' has more than whole units"), &[&help])
+            }
             Ok(value) => Typed { node: Node::Const(Const(value)), ty: Type::Interval, at, literal: true },
             Err(e) => self.fail(value.at, e, &["for example INTERVAL '1 day 02:00' or INTERVAL 'PT90S'"]),
         }
@@ -327,6 +332,20 @@ impl Compiler<'_, '_> {
         let (constant, at) = (value.node.constant().is_some(), value.place());
         let cast = Cast { value: value.node, to, attempt: false, at };
         self.done(Node::Cast(Box::new(cast)), to, value.at, constant).node
+    }
+}
+
+/// Is a part of the interval not of whole units?
+fn has_less_than(interval: Interval, unit: &str) -> bool {
+    let Interval { months, days, micros } = interval;
+    match unit.to_ascii_lowercase().trim_end_matches('s') {
+        "year" => months % 12 != 0 || days != 0 || micros != 0,
+        "month" => days != 0 || micros != 0,
+        "week" => days % 7 != 0 || micros != 0,
+        "day" => micros != 0,
+        "hour" => micros % time::HOUR != 0,
+        "minute" => micros % time::MINUTE != 0,
+        _ => false,
     }
 }
 
