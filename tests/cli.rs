@@ -241,3 +241,48 @@ fn explain_shows_the_graph_in_every_form() {
     assert_eq!((said.code, said.out.as_str()), (78, ""));
     assert!(said.err.contains("odrers"), "{}", said.err);
 }
+
+#[test]
+fn a_file_is_not_written_and_used_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (job, events, link) = (there("job.yaml"), there("events.jsonl"), there("link"));
+    std::fs::write(&job, JOB).unwrap();
+    std::fs::write(&events, "{\"amount\":11}\n").unwrap();
+    std::os::unix::fs::symlink(there("new"), &link).unwrap();
+    std::fs::hard_link(&events, there("hard")).unwrap();
+    let (input, output) = (format!("orders={events}"), format!("out={}", there("new")));
+    for (flags, named) in [
+        (&["--output", &format!("out={events}")][..], ["--input orders", "--output out"]),
+        (&["--output", &format!("out={}", there("./hard"))], ["--input orders", "--output out"]),
+        (&["--output", &format!("out={job}")], ["the dataflow file", "--output out"]),
+        (&["--output", &output, "--dead-letters", &there("./new")], ["--output out", "--dead-letters"]),
+        (&["--output", &output, "--report", &link], ["--output out", "--report"]),
+        (&["--output", &output, "--hgrm", &there("new")], ["--output out", "--hgrm"]),
+        (&["--report", &there("new"), "--hgrm", &there("./new")], ["--report", "--hgrm"]),
+        (&["--output", &output, "--output", &format!("b={}", there("./new"))], ["--output out", "--output b"]),
+    ] {
+        let said = say(tidemill(&["run", &job, "--http", "off", "--input", &input]).args(flags));
+        assert_eq!(said.code, 64, "{flags:?}: {}", said.err);
+        assert!(named.iter().all(|flag| said.err.contains(flag)), "{flags:?}: {}", said.err);
+        assert!(said.err.contains("the same file"), "{flags:?}: {}", said.err);
+    }
+    assert_eq!(std::fs::read_to_string(&events).unwrap(), "{\"amount\":11}\n");
+    assert!(!folder.path().join("new").exists());
+}
+
+#[test]
+fn what_is_no_regular_file_may_be_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = folder.path().join("job.yaml");
+    std::fs::write(&job, format!("{JOB}  more: {{ from: orders, kafka: {{ topic: more.v1 }} }}\n")).unwrap();
+    let run = ["run", job.to_str().unwrap(), "--http", "off", "-q", "--input", "orders=-"];
+    for shared in ["-", "/dev/stdout", "/dev/null"] {
+        let (out, more) = (format!("out={shared}"), format!("more={shared}"));
+        let mut command = tidemill(&run);
+        let command = command.args(["--output", &out, "--output", &more, "--dead-letters", shared]);
+        let said = say(command.write_stdin("{\"amount\":11}\n"));
+        let lines = if shared == "/dev/null" { 0 } else { 2 };
+        assert_eq!((said.code, said.out.lines().count()), (0, lines), "{shared}: {}", said.err);
+    }
+}

@@ -61,6 +61,7 @@ pub fn check(arguments: RunArgs, here: Surroundings) -> Result<(Options, Vec<Str
 fn options(arguments: RunArgs, here: Surroundings) -> Result<Options, RunError> {
     let (processes, process) = processes(&arguments.workers, here.host_name.as_deref())?;
     let files = files(&arguments)?;
+    same_file::check(&arguments, &files)?;
     let log = log(&arguments, &files, &here);
     let RunArgs { workers, kafka, epochs, seeing, .. } = arguments;
     if epochs.epoch.is_zero() {
@@ -144,14 +145,9 @@ fn files(arguments: &RunArgs) -> Result<FileOptions, RunError> {
     if from_standard_input > 1 || (from_standard_input == 1 && arguments.file == "-") {
         return Err(usage("standard input (`-`) can be read only once"));
     }
-    for (index, (name, path)) in outputs.iter().enumerate() {
-        for (other_name, other_path) in &outputs[..index] {
-            if name == other_name {
-                return Err(usage(format!("--output {name} is given twice: an output has one file")));
-            }
-            if path == other_path && path != "-" {
-                return Err(usage(format!("--output {other_name} and --output {name} are the same file {path}")));
-            }
+    for (index, (name, _)) in outputs.iter().enumerate() {
+        if outputs[..index].iter().any(|(other, _)| name == other) {
+            return Err(usage(format!("--output {name} is given twice: an output has one file")));
         }
     }
     Ok(FileOptions {
@@ -194,5 +190,6 @@ fn usage(message: impl Into<String>) -> RunError {
     RunError::new(Exit::Usage, message)
 }
 
+mod same_file;
 #[cfg(test)]
 mod tests;
