@@ -200,6 +200,9 @@ says! {
     a_value_that_is_a_list: emit("    kafka: { topic: out }\n    value: [a, b]\n");
     an_order_with_a_hole: emit("    kafka: { topic: out }\n    order: a DESC, , b\n");
     a_cloud_event_without_a_type: around("aggregate:\n  a: { from: orders, by: id, measures: { n: count(*) } }", "a").replace("topic: out }", "topic: out }, format: cloudevents");
+    a_cloud_event_of_a_result_without_an_id: "name: test\nsources:\n  orders: { kafka: { topic: orders } }\naggregate:\n  a: { from: orders, by: user, measures: { n: count(*) } }\n  w: { from: orders, by: user, window: { tumbling: 1m }, measures: { n: count(*) } }\nemit:\n  out: { from: a, kafka: { topic: out }, format: { cloudevents: { type: \"'t'\", source: \"'s'\" } } }\n  late: { from: w, kafka: { topic: late }, format: { cloudevents: { type: \"'t'\", source: \"'s'\" } } }\n";
+    a_cloud_event_of_a_row_without_an_id: "name: test\ntables:\n  t: { kafka: { topic: t }, key: k, fields: { k: VARCHAR } }\nemit:\n  out: { from: t, kafka: { topic: out }, format: { cloudevents: { type: \"'t'\", source: \"'s'\" } } }\n";
+    a_cloud_event_of_a_row_that_may_have_an_id: "name: test\ntables:\n  t: { kafka: { topic: t }, key: k }\n  u: { kafka: { topic: u }, key: id, fields: { id: VARCHAR } }\nemit:\n  out: { from: t, kafka: { topic: out }, format: { cloudevents: { type: \"'t'\", source: \"'s'\" } } }\n  all: { from: u, kafka: { topic: all }, format: { cloudevents: { type: \"'t'\", source: \"'s'\" } } }\n";
     a_cloud_event_of_unknown_parts: emit("    kafka: { topic: out }\n    format: { cloudevents: { mode: batch, kind: a } }\n");
     bad_limits: around("limits: { record: 1MB, depth: 0, ahead: 1w, rejected: 101%, open_epochs: many, open_bites: 1 }", "orders");
     bad_dead_letters: around("dead_letters: { topic: dead }", "orders");

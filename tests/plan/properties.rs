@@ -31,7 +31,7 @@ match:
 aggregate:
   g: { from: m, by: { u: x }, window: { tumbling: 1m }, measures: {n: count(*), p: percentile(z, 0.95)}, having: n > 1 }
 emit:
-  o: { from: g, kafka: { topic: o, key: [u] }, value: { a: { b: n } }, order: n DESC, format: { cloudevents: { type: "'t'", source: u } } }
+  o: { from: g, kafka: { topic: o, key: [u] }, value: { a: { b: n } }, order: n DESC, format: { cloudevents: { type: "'t'", source: u, id: u } } }
 limits: { record: 1KiB, rejected: 3% }
 "#;
 

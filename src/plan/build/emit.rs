@@ -9,7 +9,7 @@ use crate::json::Path;
 use crate::plan::outline::Emit;
 use crate::plan::read::{self, Fields};
 use crate::plan::scope::{Cloud, Scope, ScopeNames, type_name};
-use crate::plan::yaml::{Kind, Node};
+use crate::plan::yaml::{Kind, Node, Span};
 use crate::plan::{CloudEventOut, Direction, Member, Output, OutputFormat, OutputValue, StreamId};
 
 /// Attributes that an output can give.
@@ -39,7 +39,7 @@ impl<'n> Pass<'_, 'n> {
         let value = fields.get("value").and_then(|node| self.value(node, scope));
         let order = fields.get("order").map(|node| self.order(node, scope)).unwrap_or_default();
         let whole = fields.get("value").is_none();
-        let format = self.format(fields.get("format"), scope, whole);
+        let format = self.format(fields.get("format"), &stream, whole);
         if inputs.is_empty() || scope.unknown {
             return None;
         }
@@ -163,7 +163,7 @@ impl<'n> Pass<'_, 'n> {
         order
     }
 
-    fn format(&mut self, node: Option<&'n Node>, scope: &Scope, whole: bool) -> OutputFormat {
+    fn format(&mut self, node: Option<&'n Node>, stream: &Stream, whole: bool) -> OutputFormat {
         let Some(node) = node else { return OutputFormat::Json };
         let attributes = match &node.kind {
             Kind::Map(_) => {
@@ -178,10 +178,12 @@ impl<'n> Pass<'_, 'n> {
                 _ => return OutputFormat::Json,
             },
         };
-        OutputFormat::CloudEvents(Box::new(self.cloud_event(attributes, node, scope, whole)))
+        OutputFormat::CloudEvents(Box::new(self.cloud_event(attributes, node, stream, whole)))
     }
 
-    fn cloud_event(&mut self, given: Option<&'n Node>, format: &Node, scope: &Scope, whole: bool) -> CloudEventOut {
+    fn cloud_event(&mut self, given: Option<&'n Node>, format: &Node, stream: &Stream, whole: bool) -> CloudEventOut {
+        let scope = &stream.scope;
+        let place = given.map_or(format.span.clone(), read::head);
         let mut out = CloudEventOut { structured: false, attributes: vec![], fallback: vec![], data: None };
         const KEYS: [&str; 7] = ["mode", "type", "source", "subject", "id", "time", "datacontenttype"];
         let fields = given.and_then(|node| Fields::read(node, "`cloudevents`", &KEYS, self.problems));
@@ -202,9 +204,10 @@ impl<'n> Pass<'_, 'n> {
                 }
                 None if matches!(name, "type" | "source") => {
                     self.problems
-                        .error(&given.map_or(format.span.clone(), read::head), format!("a CloudEvent needs `{name}`"))
+                        .error(&place, format!("a CloudEvent needs `{name}`"))
                         .help(format!("the events have no field of that name; give an expression: {name}: \"'text'\""));
                 }
+                None if name == "id" => self.needs_id(&place, stream),
                 None => {}
             }
         }
@@ -220,6 +223,23 @@ impl<'n> Pass<'_, 'n> {
             }
         }
         out
+    }
+
+    /// Without a field `id` the id is the place of the event's record: what has none would all have the same.
+    fn needs_id(&mut self, place: &Span, stream: &Stream) {
+        let why = match &stream.scope.pseudo {
+            Err(why) => why.to_string(),
+            Ok(()) if stream.changing => "a row of a table has no record of its own".to_owned(),
+            Ok(()) => return,
+        };
+        let columns: Vec<&str> = match stream.changing {
+            true => stream.key.iter().map(|(name, _)| &**name).chain(["now()"]).collect(),
+            false => vec!["…", "window_start"],
+        };
+        self.problems
+            .error(place, "a CloudEvent needs `id`")
+            .help(why)
+            .help(format!("give an expression that differs for each: id: \"concat_ws('/', {})\"", columns.join(", ")));
     }
 
     /// A field of the event, without a word about it in the file: it need not be declared.
