@@ -51,7 +51,9 @@ impl Problems {
     /// Mistakes inside a scalar's text.
     pub fn text(&mut self, scalar: &Scalar, errors: Vec<TextError>) {
         for error in errors {
-            let span = scalar.places.span(&error.span);
+            // An empty text has no characters to point at, but quotes.
+            let empty = scalar.text.is_empty() && scalar.template.is_none();
+            let span = if empty { scalar.span.clone() } else { scalar.places.span(&error.span) };
             if scalar.template.is_some() && self.touches_hidden(scalar, &error) {
                 self.hidden(&span).help(
                     "a variable is put in as it is: a text literal within an expression needs its quotes: '${NAME}'",

@@ -195,6 +195,7 @@ says! {
 
 // Emit, limits.
 says! {
+    fields_without_a_name: "name: test\nsources:\n  orders: { kafka: { topic: orders }, fields: { '': VARCHAR, a: JSON } }\ntables:\n  t: { kafka: { topic: t } }\nshape:\n  s:\n    from: orders\n    lookup: { '': { table: t, on: a } }\n    unnest: { \"\": x }\n    set: { \"\": 1 }\nemit:\n  out: { from: s, kafka: { topic: out } }\n";
     an_output_without_a_topic: emit("    kafka: { key: id }\n");
     two_key_fields_of_one_name: emit("    kafka: { topic: out, key: [a.id, b.id] }\n");
     a_value_that_is_a_list: emit("    kafka: { topic: out }\n    value: [a, b]\n");
