@@ -9,6 +9,8 @@ use crate::plan::read::{self, Fields};
 use crate::plan::scope::DeclId;
 use crate::plan::yaml::{Entry, Kind, Node, Scalar, Span};
 
+mod circles;
+
 pub const TOP: [&str; 10] =
     ["name", "sources", "tables", "shape", "match", "aggregate", "emit", "dead_letters", "limits", "tests"];
 
@@ -266,11 +268,8 @@ impl<'n> Outline<'n> {
                 }
             }
         }
-        let mut seen = BTreeSet::new();
-        for start in 0..waits.len() {
-            if !waits[start].is_empty() {
-                self.circle(start, &waits, &mut seen, problems);
-            }
+        for circle in circles::circles(&waits) {
+            self.tell_circle(&circle, problems);
         }
         for (id, _) in waits.iter().enumerate().filter(|(_, waits)| !waits.is_empty()) {
             self.decls[id].broken = true;
@@ -280,27 +279,16 @@ impl<'n> Outline<'n> {
         }
     }
 
-    /// Follows inputs from a step that could not be ordered until one comes again.
-    fn circle(&self, start: DeclId, waits: &[BTreeSet<DeclId>], seen: &mut BTreeSet<DeclId>, problems: &mut Problems) {
-        let mut way = Vec::new();
-        let mut at = start;
-        while seen.insert(at) {
-            way.push(at);
-            match waits[at].first() {
-                Some(next) => at = *next,
-                None => return,
-            }
-        }
-        let Some(begin) = way.iter().position(|id| *id == at) else { return };
-        let mut names: Vec<String> = way[begin..].iter().map(|id| format!("`{}`", self.decls[*id].name)).collect();
-        names.push(names[0].clone());
+    fn tell_circle(&self, circle: &[DeclId], problems: &mut Problems) {
+        let around = circle.iter().chain(circle.first());
+        let names: Vec<String> = around.map(|id| format!("`{}`", self.decls[*id].name)).collect();
         let message = if names.len() == 2 {
             format!("{} reads itself", names[0])
         } else {
             format!("these steps read each other in a circle: {}", names.join(" reads "))
         };
         problems
-            .error(&self.decls[at].span, message)
+            .error(&self.decls[circle[0]].span, message)
             .help("a dataflow runs one way; a topic can lead back to its start");
     }
 

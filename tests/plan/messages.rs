@@ -114,6 +114,7 @@ says! {
     named_twice: around("shape:\n  clean: { from: [orders, orders] }", "clean");
     a_circle: around("shape:\n  a: { from: [orders, c] }\n  b: { from: a }\n  c: { from: b }\n  d: { from: c, were: x }", "d");
     a_step_that_reads_itself: around("shape:\n  a: { from: a }", "a");
+    circles_that_share_a_step: around("shape:\n  a: { from: [b, c] }\n  b: { from: a }\n  c: { from: [a, orders] }\n  d: { from: [d, c] }", "d");
     a_circle_through_a_lookup: around("shape:\n  a: { from: orders, lookup: { x: { table: sums, on: id } } }\naggregate:\n  sums: { from: a, by: id, measures: { n: count(*) } }", "a");
     unused: around("tables:\n  prices: { kafka: { topic: p } }\nshape:\n  a: { from: orders }\n  b: { from: a }", "orders");
     a_misspelt_key_is_not_also_missing: around("shape:\n  kept: { form: orders, where: amount > 1 }\naggregate:\n  sums: { from: orders, by: [], mesures: { n: count(*) } }", "[kept, sums]");
