@@ -43,6 +43,7 @@ use build::Pass;
 use frame::Wires;
 use outline::{DeclKind, Outline};
 use problems::Problems;
+use yaml::Kind;
 
 /// Bounds of what is read at all: a file beyond them is refused before it costs anything.
 #[derive(Clone, Copy, Debug)]
@@ -131,11 +132,15 @@ fn plan(text: &str, outline: &Outline<'_>, problems: &mut Problems) -> Option<Pl
 
 fn something_to_do(outline: &Outline<'_>, problems: &mut Problems) {
     let head = read::head(outline.top.node);
-    if !outline.decls.iter().any(|decl| matches!(decl.kind, DeclKind::Source | DeclKind::Table)) {
+    // A section that is no mapping was reported; what it was to hold is not missing.
+    let is_wrong =
+        |section| outline.top.get(section).is_some_and(|node| !node.is_null() && !matches!(node.kind, Kind::Map(_)));
+    let has_input = outline.decls.iter().any(|decl| matches!(decl.kind, DeclKind::Source | DeclKind::Table));
+    if !has_input && !is_wrong("sources") && !is_wrong("tables") {
         let span = outline.top.entry("sources").map_or(head.clone(), |entry| entry.key.span.clone());
         problems.error(&span, "the file has no source and no table").help("it needs something to read");
     }
-    if outline.emits.is_empty() {
+    if outline.emits.is_empty() && !is_wrong("emit") {
         let span = outline.top.entry("emit").map_or(head, |entry| entry.key.span.clone());
         problems.error(&span, "the file has no output").help("`emit` says where results go");
     }

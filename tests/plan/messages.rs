@@ -61,6 +61,7 @@ says! {
     an_alias_in_itself: "name: test\nsources: &a { b: *a }\n";
     too_deep: format!("name: {}", "[".repeat(100));
     a_comma_in_braces: aggregate("    by: []\n    measures: {n: count(*), p95: percentile(x, 0.95), m: max(x)}\n");
+    two_commas_in_braces: shape("    set: {w: json_object(a, 1), v: sum(a, 1), w: 2}\n");
     a_comma_in_brackets: emit("    kafka: { topic: out }\n    order: [coalesce(a, b) DESC, c]\n");
 }
 
@@ -197,6 +198,7 @@ says! {
 // Emit, limits.
 says! {
     fields_without_a_name: "name: test\nsources:\n  orders: { kafka: { topic: orders }, fields: { '': VARCHAR, a: JSON } }\ntables:\n  t: { kafka: { topic: t } }\nshape:\n  s:\n    from: orders\n    lookup: { '': { table: t, on: a } }\n    unnest: { \"\": x }\n    set: { \"\": 1 }\nemit:\n  out: { from: s, kafka: { topic: out } }\n";
+    sections_that_are_lists: "name: test\nsources: [e]\nemit: [out]\n";
     an_output_without_a_topic: emit("    kafka: { key: id }\n");
     two_key_fields_of_one_name: emit("    kafka: { topic: out, key: [a.id, b.id] }\n");
     a_value_that_is_a_list: emit("    kafka: { topic: out }\n    value: [a, b]\n");

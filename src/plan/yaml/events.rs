@@ -1,6 +1,7 @@
 //! The parser's events → the tree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
@@ -88,7 +89,7 @@ struct Open {
 
 enum Items {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: BTreeSet<String>, key: Option<Node> },
+    Map { entries: Vec<Entry>, key: Option<Node> },
 }
 
 impl Builder<'_> {
@@ -125,7 +126,7 @@ impl Builder<'_> {
             }
             Event::SequenceStart(anchor, tag) => self.begin(span, anchor, Items::List(Vec::new()), tag.as_deref()),
             Event::MappingStart(anchor, tag) => {
-                let items = Items::Map { entries: Vec::new(), seen: BTreeSet::new(), key: None };
+                let items = Items::Map { entries: Vec::new(), key: None };
                 self.begin(span, anchor, items, tag.as_deref())
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
@@ -189,8 +190,28 @@ impl Builder<'_> {
         if flow {
             super::split::check(self.file, &mut node, self.problems);
         }
+        self.keys_once(&mut node);
         self.anchor(anchor, &node);
         self.put(node)
+    }
+
+    /// Of a key that comes again the first counts. What a comma has split is joined by now: its pieces are no keys.
+    fn keys_once(&mut self, node: &mut Node) {
+        let Kind::Map(entries) = &mut node.kind else { return };
+        let mut starts = BTreeMap::new();
+        entries.retain(|Entry { key, .. }| match starts.entry(key.text.clone()) {
+            Vacant(place) => {
+                place.insert(key.span.start);
+                true
+            }
+            Occupied(first) => {
+                let line = near::line_of(self.file, *first.get());
+                self.problems
+                    .error(&key.span, format!("the key `{}` stands here twice", key.shown()))
+                    .help(format!("it was given on line {line} already; give each key once"));
+                false
+            }
+        });
     }
 
     fn anchor(&mut self, anchor: usize, node: &Node) {
@@ -235,21 +256,10 @@ impl Builder<'_> {
         match self.open.last_mut().map(|open| &mut open.items) {
             None => self.root = Some(node),
             Some(Items::List(items)) => items.push(node),
-            Some(Items::Map { entries, seen, key }) => match key.take() {
+            Some(Items::Map { entries, key }) => match key.take() {
                 None => *key = Some(node),
                 Some(name) => match name.kind {
-                    Kind::Scalar(scalar) => {
-                        if seen.insert(scalar.text.clone()) {
-                            entries.push(Entry { key: scalar, value: node });
-                        } else {
-                            let message = format!("the key `{}` stands here twice", scalar.shown());
-                            let first = entries.iter().find(|e| e.key.text == scalar.text);
-                            let line = first.map_or(0, |e| near::line_of(self.file, e.key.span.start));
-                            self.problems
-                                .error(&scalar.span, message)
-                                .help(format!("it was given on line {line} already; give each key once"));
-                        }
-                    }
+                    Kind::Scalar(scalar) => entries.push(Entry { key: scalar, value: node }),
                     Kind::Broken => {}
                     _ => {
                         self.problems
