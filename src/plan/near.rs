@@ -16,8 +16,18 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<
 
 /// Help for an unknown name: what was probably meant, and what there is.
 pub fn suggest<'a>(name: &str, what: &str, names: impl IntoIterator<Item = &'a str> + Clone) -> Vec<String> {
+    suggest_also(name, &[], what, names)
+}
+
+/// The same, where `others` may be meant too, which are not listed.
+pub fn suggest_also<'a>(
+    name: &str,
+    others: &[&'a str],
+    what: &str,
+    names: impl IntoIterator<Item = &'a str> + Clone,
+) -> Vec<String> {
     let mut help = Vec::new();
-    let near = nearest(name, names.clone());
+    let near = nearest(name, names.clone().into_iter().chain(others.iter().copied()));
     if !near.is_empty() {
         let near: Vec<String> = near.iter().map(|n| format!("`{n}`")).collect();
         help.push(format!("did you mean {}?", near.join(" or ")));

@@ -191,9 +191,10 @@ impl Scope {
             None => "fields here".to_owned(),
         };
         let name = path.to_string();
+        let pseudo: &[&str] = if within.is_none() && self.pseudo.is_ok() { &read::PSEUDO } else { &[] };
         NameError {
             message: format!("there is no field `{name}`"),
-            help: near::suggest(&name, &what, names.iter().map(String::as_str)),
+            help: near::suggest_also(&name, pseudo, &what, names.iter().map(String::as_str)),
         }
     }
 

@@ -192,6 +192,7 @@ says! {
     keys_for_windows_only: aggregate("    by: id\n    measures: { n: count(*) }\n    results: final\n    late: drop\n");
     a_window_of_no_length: aggregate("    by: id\n    measures: { n: count(*) }\n    window: { tumbling: 0s }\n");
     an_aggregate_over_a_collection: around("aggregate:\n  a: { from: orders, by: id, measures: { n: count(*) } }\n  b: { from: a, by: [], measures: { n: count(*) } }", "b");
+    misspelt_pseudo_fields: typed_shape("    set: { k: _keyy, t: _timestmp, h: _heders.x }\n");
     a_pseudo_field_of_a_result: around("aggregate:\n  a: { from: orders, by: id, measures: { n: count(*) } }\nshape:\n  s: { from: a, set: { k: _key } }", "s");
 }
 
