@@ -4,7 +4,7 @@
 //! cannot hold is an error.
 
 use super::node::ArithOp;
-use super::number::{Number, finite};
+use super::number::{Number, finite, not_too_small};
 use super::{Type, decimal, text};
 use crate::event::{Interval, Micros, Value, time};
 
@@ -131,9 +131,9 @@ fn doubles(op: ArithOp, a: f64, b: f64) -> Result<Value> {
     finite(match op {
         ArithOp::Add => a + b,
         ArithOp::Sub => a - b,
-        ArithOp::Mul => a * b,
+        ArithOp::Mul => return not_too_small(a * b, a == 0.0 || b == 0.0),
         ArithOp::Div | ArithOp::Rem if b == 0.0 => return Err(by_zero(a)),
-        ArithOp::Div => a / b,
+        ArithOp::Div => return not_too_small(a / b, a == 0.0),
         ArithOp::Rem => a % b,
     })
 }

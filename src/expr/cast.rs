@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use super::number::{Number, as_double, decimal_to_int, double_to_int, finite};
+use super::number::{Number, as_double, decimal_to_int, double_to_int, not_too_small};
 use super::{Type, decimal, text};
 use crate::event::{Value, time};
 use crate::json;
@@ -68,7 +68,16 @@ fn double(value: &Value) -> Result<Value, String> {
         Value::Text(text) => number_text(text).and_then(|text| text.parse().ok()),
         _ => None,
     };
-    number.and_then(|d| finite(d).ok()).ok_or_else(|| refused(value, Type::Double))
+    let is_zero = match value {
+        Value::Text(text) => has_no_digit_but_zero(text),
+        Value::Number(text) => has_no_digit_but_zero(text),
+        _ => true,
+    };
+    number.and_then(|d| not_too_small(d, is_zero).ok()).ok_or_else(|| refused(value, Type::Double))
+}
+
+fn has_no_digit_but_zero(number: &str) -> bool {
+    number.bytes().take_while(|b| !b.eq_ignore_ascii_case(&b'e')).all(|b| !matches!(b, b'1'..=b'9'))
 }
 
 /// The text of a number, which has digits: `inf` and `nan` are none.

@@ -81,6 +81,11 @@ pub(super) fn finite(d: f64) -> Result<Value, String> {
     if d.is_finite() { Ok(Value::Double(d)) } else { Err("the DOUBLE result is not finite".to_string()) }
 }
 
+/// A result that is 0 only where it `may_be_zero`: one that is too near to 0 for a DOUBLE is an error, as in PostgreSQL.
+pub(super) fn not_too_small(d: f64, may_be_zero: bool) -> Result<Value, String> {
+    if d == 0.0 && !may_be_zero { Err("the DOUBLE result is too small".to_string()) } else { finite(d) }
+}
+
 /// A whole number, half away from zero.
 pub(super) fn decimal_to_int(d: &Decimal) -> Option<i64> {
     d.round_dp_with_strategy(0, rust_decimal::RoundingStrategy::MidpointAwayFromZero).to_i64()

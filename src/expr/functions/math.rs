@@ -6,7 +6,7 @@ use super::{Args, Function, Kind, Result, Returns, strict};
 use crate::event::Value;
 use crate::expr::arith::{compute, negate};
 use crate::expr::node::ArithOp;
-use crate::expr::number::{Number, decimal_to_int, finite};
+use crate::expr::number::{Number, decimal_to_int, finite, not_too_small};
 use crate::expr::{Type, decimal};
 
 const ONE: &[Kind] = &[Kind::Number];
@@ -47,13 +47,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
         if x < 0.0 && y.fract() != 0.0 {
             return Err("a negative number to a power that is not whole".to_string());
         }
-        finite(x.powf(y))
+        not_too_small(x.powf(y), x == 0.0)
     }),
     strict("sqrt", "sqrt(number)", ONE, DOUBLE, |a| match a.number(0)?.double() {
         d if d < 0.0 => Err(format!("the square root of {d}")),
         d => finite(d.sqrt()),
     }),
-    strict("exp", "exp(number)", ONE, DOUBLE, |a| finite(a.number(0)?.double().exp())),
+    strict("exp", "exp(number)", ONE, DOUBLE, |a| not_too_small(a.number(0)?.double().exp(), false)),
     strict("ln", "ln(number)", ONE, DOUBLE, |a| finite(positive(a)?.ln())),
     strict("log10", "log10(number)", ONE, DOUBLE, |a| finite(positive(a)?.log10())),
 ];

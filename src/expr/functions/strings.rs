@@ -109,7 +109,11 @@ fn join(args: &Args<'_>, first: usize, separator: &str) -> Result<Value> {
     let mut between = "";
     for value in args.values[first..].iter().filter(|value| !value.is_null()) {
         whole.push_str(between);
-        text::append(value, &mut whole);
+        match &**value {
+            // A cast writes `true`; these functions write what PostgreSQL shows.
+            Value::Bool(b) => whole.push(if *b { 't' } else { 'f' }),
+            value => text::append(value, &mut whole),
+        }
         between = separator;
         if whole.len() > text::MAX_BYTES {
             return Err(text::too_long());
