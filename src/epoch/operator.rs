@@ -219,11 +219,15 @@ pub fn clock<'s>(
             input.for_each(|time, data| {
                 if data.contains(&Report::Stopping) {
                     stopping();
+                    // It may come at the end of all epochs, which must not make that end a moment of the clock.
+                    data.retain(|report| *report != Report::Stopping);
                 }
                 if data.iter().any(|report| matches!(report, Report::Closed(_))) {
                     heard(*time.time());
                 }
-                open.entry(*time.time()).or_insert_with(|| (time.retain(0), Vec::new())).1.append(data);
+                if !data.is_empty() {
+                    open.entry(*time.time()).or_insert_with(|| (time.retain(0), Vec::new())).1.append(data);
+                }
             });
             while let Some(first) = open.first_entry().filter(|first| !frontier.less_equal(first.key())) {
                 let (capability, reports) = first.remove();

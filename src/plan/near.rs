@@ -27,7 +27,8 @@ pub fn suggest_also<'a>(
     names: impl IntoIterator<Item = &'a str> + Clone,
 ) -> Vec<String> {
     let mut help = Vec::new();
-    let near = nearest(name, names.clone().into_iter().chain(others.iter().copied()));
+    let others = others.iter().copied().filter(|other| *other != name);
+    let near = nearest(name, names.clone().into_iter().chain(others));
     if !near.is_empty() {
         let near: Vec<String> = near.iter().map(|n| format!("`{n}`")).collect();
         help.push(format!("did you mean {}?", near.join(" or ")));

@@ -81,6 +81,15 @@ impl FileReader {
         self.reins.settle(&mut self.open);
     }
 
+    pub(super) fn is_stopping(&self) -> bool {
+        (self.reins.stopping)()
+    }
+
+    /// Has all been read and delivered that anyone reads?
+    pub(super) fn is_over(&self) -> bool {
+        (self.reins.delivered)(Epoch::MAX - 1)
+    }
+
     pub(super) fn step(&mut self, epoch: Epoch) -> Step {
         self.settle();
         let now = wall_clock();

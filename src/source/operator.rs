@@ -50,13 +50,20 @@ pub fn files<'s>(
     let (mut lines, mut reports): (Sender<Lines>, Sender<Report>) =
         (OutputBuilder::from(lines), OutputBuilder::from(reports));
     builder.build_reschedule(move |capabilities| {
+        // Whoever reads nothing still tells that it was asked to stop: as of an epoch after all others.
+        let mut listening = inputs.is_empty().then(|| capabilities[1].delayed(&Epoch::MAX));
         let mut held = (!inputs.is_empty()).then_some(capabilities);
         let open = OpenEpochs::new(reins.open_bytes.clone(), reins.limits.open_epochs, reins.limits.open_bytes);
         let mut reader = FileReader::new(inputs, records, counting, reins, open, scope.peers());
         move |_| {
             let Some(capabilities) = &mut held else {
                 reader.settle();
-                return !reader.open.is_empty();
+                let stopping = reader.is_stopping();
+                let told = listening.take_if(|_| stopping || reader.is_over()).filter(|_| stopping);
+                if let Some(capability) = told {
+                    reports.activate().session(&capability).give(Report::Stopping);
+                }
+                return listening.is_some() || !reader.open.is_empty();
             };
             let step = reader.step(*capabilities[0].time());
             if !reader.lines.is_empty() {

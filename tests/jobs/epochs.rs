@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::scene::{COPY, SOON, Scene, ends, terminate};
+use crate::scene::{COPY, SOON, Scene, ends, hosts, terminate};
 use crate::support::{Rec, wait_until};
 
 fn order(id: u64) -> Rec {
@@ -77,4 +77,30 @@ limits: { rejected: 5 }
     let written = std::fs::read_to_string(scene.path("out")).unwrap();
     assert_eq!(written.lines().count(), 14, "two epochs, and no line of a third");
     assert_eq!(std::fs::read_to_string(scene.path("letters")).unwrap().lines().count(), 6);
+}
+
+/// One process reads a pipe that never ends; the other, which reads nothing, is asked to stop.
+#[test]
+fn a_process_that_reads_no_file_stops_the_one_that_does() {
+    let file = "name: piped
+sources: { lines: { kafka: { topic: lines } } }
+emit: { out: { from: lines, kafka: { topic: out } } }
+";
+    let scene = Scene::new(file);
+    let pipe = scene.path("pipe");
+    let path = std::ffi::CString::new(pipe.to_str().unwrap()).unwrap();
+    // SAFETY: the path is a C string.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    let mut open = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let (input, output) = (format!("lines={}", pipe.display()), format!("out={}", scene.path("out").display()));
+    let letters = scene.path("letters").display().to_string();
+    let files = ["--input", &input, "--output", &output, "--dead-letters", &letters, "--epoch-records", "1"];
+    let hosts = hosts(2);
+    let [first, second] = [0, 1].map(|process| scene.start_process(&hosts, process, &files));
+    std::io::Write::write_all(&mut open, b"{\"id\":1}\n").unwrap();
+    let written = || std::fs::read_to_string(scene.path("out")).unwrap_or_default();
+    wait_until(SOON, "the first line has gone through", || written() == "{\"id\":1}\n");
+    second.signal(libc::SIGTERM);
+    ends(second, 0);
+    ends(first, 0);
 }
