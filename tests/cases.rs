@@ -297,6 +297,25 @@ fn inputs_may_be_compressed() {
     }
 }
 
+/// The epoch in which a file breaks off is not taken for a whole one.
+#[test]
+fn a_file_that_breaks_off_delivers_whole_epochs_only() {
+    let dir = tempfile::tempdir().expect("a folder for inputs");
+    let lines: String = (0..50_000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    to.write_all(lines.as_bytes()).expect("written");
+    let packed = to.finish().expect("finished");
+    let path = dir.path().join("events.jsonl.gz");
+    fs::write(&path, &packed[..packed.len() * 9 / 10]).expect("written");
+    for workers in [1, 2] {
+        let written = copying(dir.path()).input("events", &path).run(Scale::workers(workers).epoch(1_000));
+        assert_eq!(written.exit, 69, "{}", written.stderr);
+        assert!(written.stderr.contains("cannot read the input"), "{}", written.stderr);
+        assert_eq!(written.outputs["out"].lines().count() % 1_000, 0);
+        assert!(lines.starts_with(&written.outputs["out"]));
+    }
+}
+
 #[test]
 fn standard_input_and_output_make_a_pipe() {
     let dir = tempfile::tempdir().expect("a folder for the file");

@@ -163,6 +163,8 @@ fn the_report_counts_what_went_through_each_step() {
         assert_eq!(read, Some(lines("events") - blanks), "what is no record was read too");
         let clean = steps("clean", "in");
         assert_eq!(clean, lines("events") - blanks - rejected("source"));
+        let rows = report["steps"]["orgs"]["rejected"].as_object().expect("counts");
+        assert_eq!(rows.values().filter_map(Value::as_u64).sum::<u64>(), rejected("table"));
         let sum = |of: &Value| of.as_object().expect("counts").values().filter_map(Value::as_u64).sum::<u64>();
         let gone = sum(&report["steps"]["clean"]["dropped"]) + sum(&report["steps"]["clean"]["rejected"]);
         assert_eq!(steps("clean", "out"), clean - gone);

@@ -22,7 +22,7 @@ use crate::emit::standing::Standing;
 use crate::emit::topics::Topics;
 use crate::epoch::Epoch;
 use crate::epoch::operator::{Edge, each, per_epoch};
-use crate::error::{Rejected, RunError};
+use crate::error::{Rejected, RunError, Stage};
 use crate::telemetry::OutputMetrics;
 
 /// Opened before the graph is built.
@@ -117,6 +117,10 @@ impl<'s> Streams<'s> {
                     let mut session = output.session(&time);
                     for rejected in rejected.drain(..) {
                         house.telemetry.dead_letters().add(rejected.stage, rejected.reason, 1);
+                        // A table's records are rejected where they are decoded, before they come to the table's step.
+                        if rejected.stage == Stage::Table {
+                            house.telemetry.step(&rejected.step).rejected(rejected.reason, 1);
+                        }
                         session.give(letters.letter(&rejected));
                     }
                 });

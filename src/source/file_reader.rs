@@ -40,6 +40,8 @@ pub(super) struct FileReader {
     opened: bool,
     turn: u64,
     known_ended: BTreeSet<(usize, usize)>,
+    /// A file could not be read on: the process is about to end.
+    failed: bool,
     pub(super) lines: Vec<Lines>,
     pub(super) reports: Vec<Report>,
 }
@@ -72,6 +74,7 @@ impl FileReader {
             opened: false,
             turn: 0,
             known_ended: BTreeSet::new(),
+            failed: false,
             lines: Vec::new(),
             reports: Vec::new(),
         }
@@ -107,9 +110,15 @@ impl FileReader {
             self.begin(epoch, now);
         }
         let before = self.lines.len();
-        if let Err(error) = self.take(epoch) {
+        if !self.failed
+            && let Err(error) = self.take(epoch)
+        {
             (self.reins.fail)(error);
-            return Step::End;
+            self.failed = true;
+        }
+        if self.failed {
+            // The epoch that could not be read whole must not be taken for a complete one.
+            return Step::Wait(LOOK_AGAIN);
         }
         for lines in &mut self.lines[before..] {
             lines.turn = self.turn;
