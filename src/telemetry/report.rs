@@ -161,8 +161,13 @@ fn hgrm(latency: &LatencySnapshot) -> String {
     text
 }
 
-/// Writes a file whole: whoever reads it sees the one before or this one. The error names the path.
+/// Writes a file whole: whoever reads it sees the one before or this one. A pipe or device is written to, as it must
+/// not be replaced. The error names the path.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        let write = || std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+        return write().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+    }
     static WRITTEN: AtomicU64 = AtomicU64::new(0);
     let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
     let mut name = std::ffi::OsString::from(".");
@@ -253,5 +258,18 @@ mod tests {
     #[test]
     fn a_run_without_epochs_still_has_a_histogram_file() {
         assert!(hgrm(&LatencySnapshot::empty()).contains("Total count    =            0]"));
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_not_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        // A link to it: its name would be the one to be replaced.
+        let link = folder.path().join("report");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        write_report(&link, &job(), Some(0)).unwrap();
+        assert!(link.metadata().unwrap().file_type().is_char_device());
+        let error = write_report(folder.path(), &job(), Some(0)).unwrap_err();
+        assert!(error.to_string().contains(folder.path().to_str().unwrap()), "{error}");
     }
 }
