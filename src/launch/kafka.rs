@@ -120,6 +120,9 @@ fn begin(
             Start::At(micros) => admin.offsets(&all, At::Time(micros.div_euclid(1000)))?,
         };
         let table = origins.iter().any(|origin| matches!(origin, Origin::Table(_)));
+        if table && origins.iter().any(|origin| matches!(origin, Origin::Source(_))) {
+            tracing::warn!(topic = %name, "it is a table, too: its events are read again from the beginning at every start");
+        }
         let known = |partition: i32| committed.get(&(name.clone(), partition)).copied().filter(|_| !table);
         let any = (0..topic.partitions).any(|partition| known(partition).is_some());
         let begin = |partition: i32| match known(partition) {
