@@ -91,8 +91,7 @@ pub fn build(worker: &mut Worker, house: &Arc<House>) -> Result<Running, RunErro
         let stop = house.stop.clone();
         let stopping = move || stop.request_from_peer();
         let waking = wakes.clone();
-        let files = house.inputs.iter().any(|input| matches!(input.reading, house::Reading::Files(_)));
-        let several = house.peers > 1 || house.wall_clock && files;
+        let several = house.peers > 1 || house.wall_clock && house.reads_files();
         let heard = move |epoch| {
             if several && epoch > closed.get() {
                 closed.set(epoch);

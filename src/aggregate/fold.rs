@@ -86,7 +86,7 @@ pub struct Fold {
     arg_slots: Vec<Option<usize>>,
     /// States of a group without events.
     fresh: Vec<State>,
-    /// With `late: reject`: the group, time and record of every event.
+    /// With `late: reject`: the group and record of every event.
     records: Vec<(u32, Arc<Record>)>,
 }
 

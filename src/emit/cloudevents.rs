@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::encoder::{Content, failed, json_text, text};
+use super::encoder::{Content, failed, text};
 use crate::error::{Reason, Rejection};
 use crate::event::{Event, Header, Record, Value, time};
 use crate::expr::Row;
@@ -90,7 +90,7 @@ fn data(content: Content, media: Option<&str>) -> Data {
     match content {
         Content::Value(Value::Null) | Content::Raw(None) => Data::None,
         Content::Value(Value::Text(text)) if !is_json => Data::Text(text.into()),
-        Content::Value(value) => Data::Json(json_text(&value).into()),
+        Content::Value(value) => Data::Json(json::to_vec(&value).into()),
         Content::Json(bytes) => Data::Json(bytes),
         Content::Raw(Some(bytes)) if is_json && json::parse(&bytes, usize::MAX).is_ok() => Data::Json(bytes),
         Content::Raw(Some(bytes)) => match std::str::from_utf8(&bytes) {

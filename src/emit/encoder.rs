@@ -207,7 +207,7 @@ impl Encoder {
                 let value = match self.content(&self.of().value, event, row)? {
                     Content::Raw(bytes) => bytes,
                     Content::Json(bytes) => Some(bytes),
-                    Content::Value(value) => Some(json_text(&value).into()),
+                    Content::Value(value) => Some(json::to_vec(&value).into()),
                 };
                 // A null value would be a tombstone, which only a deleted row writes.
                 Ok((Vec::new(), Some(value.unwrap_or_else(|| Bytes::from_static(b"null")))))
@@ -293,14 +293,8 @@ pub(super) fn text(value: &Value) -> Option<Vec<u8>> {
         Value::Null => None,
         Value::Text(text) => Some(text.as_bytes().to_vec()),
         Value::Timestamp(at) => Some(time::format(*at).as_bytes().to_vec()),
-        other => Some(json_text(other)),
+        other => Some(json::to_vec(other)),
     }
-}
-
-pub(super) fn json_text(value: &Value) -> Vec<u8> {
-    let mut to = Vec::new();
-    json::write(value, &mut to);
-    to
 }
 
 #[cfg(test)]

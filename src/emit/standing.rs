@@ -50,13 +50,20 @@ struct Rows {
 }
 
 struct Row {
-    key: Key,
     /// The epoch that wrote it.
     since: Epoch,
     record: Outgoing,
 }
 
 impl Row {
+    /// A row is kept long: not in the block that many records share.
+    fn new(since: Epoch, item: &Outgoing, record_key: &Bytes) -> Self {
+        let mut record = item.clone();
+        record.record.key = Some(record_key.clone());
+        record.record.value = item.record.value.as_deref().map(Bytes::copy_from_slice);
+        Self { since, record }
+    }
+
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.record.record.value.as_ref().map_or(0, Bytes::len) + key(&self.record).len()
     }
@@ -65,64 +72,45 @@ impl Row {
 impl Rows {
     /// Records of an epoch: a row's record under its record key, a tombstone where it is no longer there.
     fn apply(&mut self, epoch: Epoch, mut items: Vec<Outgoing>) -> Vec<Outgoing> {
-        let place = |item: &Outgoing| (item.record.key.clone(), row(item));
-        items.sort_by_key(place);
-        let mut results = Vec::new();
-        let mut items = items.into_iter().peekable();
-        while let Some(first) = items.next() {
-            let mut of_key = vec![first];
-            while let Some(next) = items.next_if(|next| next.record.key == of_key[0].record.key) {
-                of_key.push(next);
-            }
-            results.extend(self.apply_to_key(epoch, of_key));
-        }
-        results
+        items.sort_by(|a, b| (&a.record.key, row(a)).cmp(&(&b.record.key, row(b))));
+        let of_keys = items.chunk_by(|a, b| a.record.key == b.record.key);
+        of_keys.filter_map(|items| self.apply_to_key(epoch, items)).collect()
     }
 
     /// The record that the key has now, if it is another one.
-    fn apply_to_key(&mut self, epoch: Epoch, items: Vec<Outgoing>) -> Option<Outgoing> {
+    fn apply_to_key(&mut self, epoch: Epoch, items: &[Outgoing]) -> Option<Outgoing> {
         let record_key = Bytes::copy_from_slice(key(&items[0]));
         let rows = self.keys.entry(record_key.clone()).or_default();
-        let before = newest(rows).map(|row| (row.since, row.key.clone()));
-        let mut gone = None;
+        let place = |of: &Row| (of.since, row(&of.record).cloned());
+        let before = newest(rows).map(place);
         for item in items {
-            let row_key = row(&item);
-            if let Some(at) = rows.iter().position(|row| Some(&row.key) == row_key.as_ref()) {
+            if let Some(at) = rows.iter().position(|known| row(&known.record) == row(item)) {
                 self.bytes -= rows.swap_remove(at).bytes();
                 self.rows -= 1;
             }
-            match (item.record.value.is_some(), row_key) {
-                (true, Some(key)) => {
-                    let row = Row { key, since: epoch, record: own(item, &record_key) };
-                    self.bytes += row.bytes();
-                    self.rows += 1;
-                    rows.push(row);
-                }
-                _ => gone = Some(item),
+            if item.record.value.is_some() {
+                let row = Row::new(epoch, item, &record_key);
+                self.bytes += row.bytes();
+                self.rows += 1;
+                rows.push(row);
             }
         }
+        let gone = items.iter().rfind(|item| item.record.value.is_none());
         let Some(now) = newest(rows) else {
             self.keys.remove(&record_key);
-            return gone.filter(|_| before.is_some());
+            return gone.filter(|_| before.is_some()).cloned();
         };
-        let uncovered = gone.filter(|_| now.since != epoch).map(|gone| gone.record.timestamp);
-        let mut record = (before != Some((now.since, now.key.clone()))).then(|| now.record.clone())?;
-        // It changes now, though its row did not.
-        record.record.timestamp = uncovered.unwrap_or(record.record.timestamp);
+        let mut record = (before != Some(place(now))).then(|| now.record.clone())?;
+        // One that is uncovered changes now, though its row did not.
+        if let Some(gone) = gone.filter(|_| now.since != epoch) {
+            record.record.timestamp = gone.record.timestamp;
+        }
         Some(record)
     }
 }
 
 fn newest(rows: &[Row]) -> Option<&Row> {
-    rows.iter().max_by(|a, b| (a.since, &a.key).cmp(&(b.since, &b.key)))
-}
-
-/// Rows are kept long: not in the block that many records share.
-fn own(item: Outgoing, key: &Bytes) -> Outgoing {
-    let mut item = item;
-    item.record.key = Some(key.clone());
-    item.record.value = item.record.value.as_deref().map(Bytes::copy_from_slice);
-    item
+    rows.iter().max_by(|a, b| (a.since, row(&a.record)).cmp(&(b.since, row(&b.record))))
 }
 
 fn key(item: &Outgoing) -> &[u8] {
@@ -130,9 +118,9 @@ fn key(item: &Outgoing) -> &[u8] {
 }
 
 /// The key of the collection's row that a record is of.
-fn row(item: &Outgoing) -> Option<Key> {
+fn row(item: &Outgoing) -> Option<&Key> {
     match &item.place.within {
-        Within::Row(key) => Some(key.clone()),
+        Within::Row(key) => Some(key),
         Within::Event(..) => None,
     }
 }

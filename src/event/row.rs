@@ -42,3 +42,17 @@ pub struct TableRecord {
     /// `None`: a null value.
     pub row: Option<(Key, Row)>,
 }
+
+/// Where a record stands among those of its table: the number of the topic in the table's list, partition, offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Spot {
+    pub topic: u32,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+impl TableRecord {
+    pub fn spot(&self) -> Spot {
+        Spot { topic: self.topic, partition: self.record.partition, offset: self.record.offset }
+    }
+}

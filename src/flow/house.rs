@@ -121,6 +121,10 @@ impl House {
         }
     }
 
+    pub fn reads_files(&self) -> bool {
+        self.inputs.iter().any(|input| matches!(input.reading, Reading::Files(_)))
+    }
+
     /// The topic that records of a file seem to be of. Every record counts itself in as a reader of the name, so each
     /// worker has a copy: one count that all of them change would travel between their caches.
     pub fn topic_name(&self, origin: Origin) -> Arc<str> {

@@ -171,11 +171,7 @@ pub(super) fn deliver<'s>(
     let rejections = Rc::new(RefCell::new(Rejections::new(plan.limits.rejected)));
     let (judge, judged) = (rejections.clone(), house.clone());
     let hooks = emit::Hooks {
-        read: Box::new(move |epoch, read, rejected| {
-            let mut rejections = rejections.borrow_mut();
-            rejections.read(epoch, read);
-            rejections.rejected(epoch, rejected);
-        }),
+        read: Box::new(move |epoch, read, rejected| rejections.borrow_mut().add(epoch, read, rejected)),
         may_leave: Box::new(move |epoch| {
             let mut rejections = judge.borrow_mut();
             let may_leave = rejections.judge(epoch);

@@ -30,12 +30,11 @@ impl Rejections {
         Self { limit, open, read: 0, rejected: 0, recent, last: None }
     }
 
-    pub fn read(&mut self, epoch: Epoch, records: u64) {
-        self.open.entry(epoch).or_default().0 += records;
-    }
-
-    pub fn rejected(&mut self, epoch: Epoch, records: u64) {
-        self.open.entry(epoch).or_default().1 += records;
+    /// So many records of an epoch were read, and so many rejected.
+    pub fn add(&mut self, epoch: Epoch, read: u64, rejected: u64) {
+        let counts = self.open.entry(epoch).or_default();
+        counts.0 += read;
+        counts.1 += rejected;
     }
 
     /// This epoch is complete: may it be delivered?
@@ -86,8 +85,7 @@ mod tests {
     use super::*;
 
     fn epoch(rejections: &mut Rejections, epoch: Epoch, read: u64, rejected: u64) -> bool {
-        rejections.read(epoch, read);
-        rejections.rejected(epoch, rejected);
+        rejections.add(epoch, read, rejected);
         rejections.judge(epoch)
     }
 
@@ -107,7 +105,7 @@ mod tests {
     fn a_count_is_over_the_run_and_a_hundred_percent_is_never_too_much() {
         let mut rejections = Rejections::new(RejectedLimit::Count(2));
         assert!(epoch(&mut rejections, 1, 2, 2) && rejections.last().is_none());
-        rejections.rejected(3, 9);
+        rejections.add(3, 0, 9);
         assert!(epoch(&mut rejections, 2, 1, 1));
         assert_eq!(rejections.last().map(|(epoch, _)| *epoch), Some(2), "a later epoch is not counted yet");
         let mut rejections = Rejections::new(RejectedLimit::Share(1.0));

@@ -104,7 +104,7 @@ pub(super) fn build<'s>(
     };
     let mut parts = Vec::new();
     let mut reports = Vec::new();
-    if house.inputs.iter().any(|input| matches!(input.reading, Reading::Files(_))) {
+    if house.reads_files() {
         let (lines, file_reports) = files(scope, readers.files, house.epoch_records, !house.wall_clock, reins.clone());
         reports.push(file_reports);
         parts.push(decode_lines(lines, house.plan.clone(), line_intake(house, folds, local)));

@@ -26,7 +26,7 @@ pub use number::{Form, Num};
 pub use reader::{Reader, parse};
 pub use scan::{Scanner, Token};
 pub use string::Str;
-pub use write::{text, write, write_double, write_str};
+pub use write::{text, to_vec, write, write_double, write_str};
 
 /// A path into a JSON value: `data.items[0].sku`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -22,11 +22,16 @@ pub fn write(value: &Value, to: &mut Vec<u8>) {
     }
 }
 
-/// A value's JSON text.
-pub fn text(value: &Value) -> String {
+/// A value's JSON text, as bytes.
+pub fn to_vec(value: &Value) -> Vec<u8> {
     let mut text = Vec::new();
     write(value, &mut text);
-    String::from_utf8(text).expect("JSON is written as UTF-8")
+    text
+}
+
+/// A value's JSON text.
+pub fn text(value: &Value) -> String {
+    String::from_utf8(to_vec(value)).expect("JSON is written as UTF-8")
 }
 
 /// Appends a text as a JSON string: only what must be escaped is.

@@ -13,17 +13,10 @@ use super::matcher::{Compiled, Matcher};
 use super::rule_row::{self, Fields};
 use crate::error::Rejection;
 use crate::event::key::Fixed;
-use crate::event::row::{Row, TableRecord};
+use crate::event::row::{Row, Spot, TableRecord};
 use crate::event::{Key, Micros, Value};
 use crate::json;
 use crate::plan::Match;
-
-/// Where a record stands among those of its table: the number of the topic in the table's list, partition, offset.
-pub type Spot = (u32, i32, i64);
-
-pub fn spot(record: &TableRecord) -> Spot {
-    (record.topic, record.record.partition, record.record.offset)
-}
 
 /// The rows of a table as far as rules depend on them.
 #[derive(Debug)]
@@ -72,7 +65,7 @@ impl LiveRules {
 
     /// Takes one record. A row that does not compile is rejected and leaves its key's rule as it is.
     pub fn apply(&mut self, matcher: &mut Matcher, plan: &Match, record: &TableRecord) -> Result<(), Rejection> {
-        let spot = spot(record);
+        let spot = record.spot();
         let key = record.row.as_ref().map(|(key, _)| key);
         let compiled = record.row.as_ref().map(|(key, row)| self.compile(matcher, plan, key, row)).transpose();
         let (compiled, wrong) = match compiled {
@@ -317,7 +310,7 @@ emit: { o: { from: due, kafka: { topic: o } } }
         fn in_force(&self) -> Option<(String, i64)> {
             let place = self.live.rows.values().next().and_then(Versions::place);
             assert_eq!(self.matcher.len(), usize::from(place.is_some()));
-            place.map(|((_, _, offset), writer)| (String::from_utf8_lossy(&writer.unwrap_or_default()).into(), offset))
+            place.map(|(spot, writer)| (String::from_utf8_lossy(&writer.unwrap_or_default()).into(), spot.offset))
         }
     }
     const GOOD: Option<(bool, Micros)> = Some((true, 0));

@@ -11,7 +11,7 @@ use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::vec::{Broadcast, Map};
 
 use super::Matcher;
-use super::live::{self, LiveRules};
+use super::live::LiveRules;
 use super::rule_row::Fields;
 use super::{CLASSES, Class};
 use crate::epoch::operator::{Edge, Made, PerEpoch, each, per_epoch};
@@ -107,7 +107,7 @@ impl MatchStep {
         let step = &plan.steps[self.step];
         let (StepKind::Match(spec), Some(live)) = (&step.kind, &mut self.live) else { return };
         let mut changed = !records.is_empty();
-        records.sort_by_key(|(_, record)| live::spot(record));
+        records.sort_by_key(|(_, record)| record.spot());
         for (mine, record) in records {
             let learnt = live.apply(&mut self.matcher, spec, &record);
             // Every worker knows every row; the one that read it speaks of it.

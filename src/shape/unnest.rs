@@ -30,9 +30,7 @@ fn element(event: &Event, unnest: &Unnest, index: u64, text: &str) -> Result<Eve
 }
 
 fn not_an_array(value: &Value) -> Rejection {
-    let mut text = Vec::new();
-    json::write(value, &mut text);
-    let text: String = String::from_utf8_lossy(&text).chars().take(100).collect();
+    let text: String = json::text(value).chars().take(100).collect();
     Rejection::new(Reason::TypeError, format!("unnest: not an array: {text}"))
 }
 

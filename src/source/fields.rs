@@ -91,9 +91,7 @@ fn word(ty: Type) -> &'static str {
 /// A value's JSON text, cut to a readable length.
 pub(super) fn shown(value: &Value) -> String {
     const LONGEST: usize = 100;
-    let mut bytes = Vec::new();
-    json::write(value, &mut bytes);
-    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    let mut text = json::text(value);
     if text.len() > LONGEST {
         text.truncate(text.floor_char_boundary(LONGEST));
         text.push('…');

@@ -198,8 +198,7 @@ impl TopicReader {
             return Ok(self.end(epoch, now));
         }
         // Where records are expected the tick is near, and they are to leave at it.
-        let expected = self.lively && now < self.ticks.closes(self.opened, true);
-        if self.open.records == 0 && !expected && self.reins.is_overtaken(epoch) {
+        if self.open.records == 0 && !self.expects_more(now) && self.reins.is_overtaken(epoch) {
             (self.opened, self.lively) = (now, false);
             return Ok(Next::Epoch(self.reins.next_epoch(epoch, now)));
         }
@@ -234,11 +233,14 @@ impl TopicReader {
         self.ticks.next(now).min(now + LOOK_AGAIN)
     }
 
-    /// Is a record that arrives worth a look at once? Where the epoch before this one had some, so will this one: then
-    /// its tick is early enough.
+    /// Is a record that arrives worth a look at once? Where some are expected the tick is early enough.
     fn is_waiting(&self, now: Micros) -> bool {
-        let expected = self.lively && now < self.ticks.closes(self.opened, true);
-        self.open.records == 0 && !expected || self.is_busy()
+        self.open.records == 0 && !self.expects_more(now) || self.is_busy()
+    }
+
+    /// Where the epoch before this one had records, so will this one until its tick.
+    fn expects_more(&self, now: Micros) -> bool {
+        self.lively && now < self.ticks.closes(self.opened, true)
     }
 
     /// Is there a backlog, and room to work it off in the open epoch?

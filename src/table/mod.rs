@@ -9,4 +9,4 @@ mod rows;
 mod writers;
 
 pub use rows::Rows;
-pub use writers::{Spot, Upsert, Write, Writers};
+pub use writers::{Upsert, Write, Writers};

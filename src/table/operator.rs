@@ -17,7 +17,7 @@ use timely::dataflow::operators::vec::Map;
 use timely::progress::Antichain;
 
 use super::rows::Rows;
-use super::writers::{Spot, Upsert, Write, Writers};
+use super::writers::{Upsert, Write, Writers};
 use crate::epoch::operator::{Edge, Made, PerEpoch, per_epoch};
 use crate::epoch::{Clock, Epoch, Origin};
 use crate::event::row::{Row, RowChange, TableRecord};
@@ -40,9 +40,9 @@ pub struct TableStep {
 /// Records of a table → changes of its rows, on the workers that own their keys.
 pub fn rows<'s>(step: TableStep, records: Edge<'s, TableRecord>, clock: Edge<'s, Clock>) -> Edge<'s, RowChange> {
     let (name, ttl) = (step.plan.tables[step.table].name.clone(), step.plan.tables[step.table].ttl);
-    let upserts = records.map(|TableRecord { topic, record, row }| {
-        let spot = Spot { topic, partition: record.partition, offset: record.offset };
-        Upsert { spot, record_key: record.key.clone(), row }
+    let upserts = records.map(|record| {
+        let spot = record.spot();
+        Upsert { spot, record_key: record.record.key.clone(), row: record.row }
     });
     let by_record = Exchange::new(Upsert::route);
     let writing = Writing { writers: Writers::new(ttl), origins: step.origins.clone() };

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use crate::event::key::Fixed;
-use crate::event::row::{Row, RowChange};
+use crate::event::row::{Row, RowChange, Spot};
 use crate::event::{Key, Micros};
 
-use super::writers::{Spot, Write};
+use super::writers::Write;
 
 /// The rows of a table on the worker that has their keys.
 #[derive(Debug)]

@@ -10,16 +10,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::event::key::{Fixed, hash_key};
-use crate::event::row::Row;
+use crate::event::row::{Row, Spot};
 use crate::event::{Key, Micros};
-
-/// Where a record stands among those of its table: the number of the topic in the table's list, partition, offset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Spot {
-    pub topic: u32,
-    pub partition: i32,
-    pub offset: i64,
-}
 
 /// One record of a table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
