@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
+use std::iter::repeat_with;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::buffers::Buffers;
+use super::buffers::{Buffers, CHUNK};
 use crate::error::{Exit, RunError};
 
-/// Chunks that a reader may be ahead.
+/// Messages that a reader may be ahead. A chunk that long lines made large counts for as many as it could have been.
 const AHEAD: usize = 16;
 /// A line longer than this is no record of anything: the job stops.
 const LONGEST_LINE: usize = 256 << 20;
@@ -93,6 +94,8 @@ fn is_blank(line: &[u8]) -> bool {
 
 enum Message {
     Lines(Lines),
+    /// Takes up room in the queue before a large chunk, which takes but one place itself.
+    Room,
     Failed(RunError),
 }
 
@@ -199,11 +202,12 @@ impl Input {
 
     /// Is there a line?
     fn fill(&mut self) -> Result<bool, RunError> {
-        if self.chunks.is_empty() && !self.ended {
+        while self.chunks.is_empty() && !self.ended {
             match self.from.try_recv() {
                 Ok(Message::Lines(lines)) => self.chunks.push_back(lines),
+                Ok(Message::Room) => {}
                 Ok(Message::Failed(error)) => return Err(error),
-                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => self.ended = true,
             }
         }
@@ -250,7 +254,9 @@ fn read_lines(mut from: impl Read, input: u32, to: &SyncSender<Message>, wake: &
         first += lines.ends.len() as i64;
         let count = lines.ends.len();
         if count > 0 {
-            if to.send(Message::Lines(lines)).is_err() {
+            let room = (lines.bytes.len() / CHUNK).min(AHEAD).saturating_sub(1);
+            let mut messages = repeat_with(|| Message::Room).take(room).chain([Message::Lines(lines)]);
+            if messages.any(|message| to.send(message).is_err()) {
                 return Ok(());
             }
             wake();
@@ -275,6 +281,7 @@ fn split(bytes: Bytes, input: u32, first: i64) -> Lines {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, Instant};
 
     fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, String) {
@@ -349,6 +356,38 @@ mod tests {
         let mut feed = Feed::open(&[path], 0, Arc::new(|| ())).unwrap();
         let lines = epoch(&mut feed, 100).into_iter().map(|(_, _, text)| text);
         assert!(lines.eq(expected.into_iter().filter(|line| !line.is_empty())));
+    }
+
+    #[test]
+    fn a_reader_of_long_lines_is_no_further_ahead_than_one_of_short_ones() {
+        const LINE: usize = 4 << 20;
+        struct LongLines(Arc<AtomicUsize>);
+        impl Read for LongLines {
+            fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+                let at = self.0.load(Ordering::SeqCst);
+                let n = to.len().min(LINE - at % LINE).min(20 * LINE - at);
+                to[..n].fill(b'x');
+                if n > 0 && (at + n).is_multiple_of(LINE) {
+                    to[n - 1] = b'\n';
+                }
+                self.0.store(at + n, Ordering::SeqCst);
+                Ok(n)
+            }
+        }
+        let (to, from) = sync_channel(AHEAD);
+        let read = Arc::new(AtomicUsize::new(0));
+        let lines = LongLines(read.clone());
+        let reader = std::thread::spawn(move || read_lines(lines, 0, &to, &|| ()));
+        let mut received = 0;
+        while let Ok(message) = from.recv_timeout(Duration::from_secs(10)) {
+            if let Message::Lines(lines) = message {
+                received += lines.bytes.len();
+            }
+            // One is in the queue, one wants to go there, and one is in hand.
+            assert!(read.load(Ordering::SeqCst) - received <= 3 * LINE);
+        }
+        reader.join().unwrap().unwrap();
+        assert_eq!(received, 20 * LINE);
     }
 
     #[test]
