@@ -143,6 +143,11 @@ impl Record {
         Self { topic, partition, offset, timestamp, key: None, value: None, headers: Vec::new(), body: None }
     }
 
+    /// Was it never read? What steps make of many events comes from no record.
+    pub fn is_made(&self) -> bool {
+        self.topic.is_empty() && self.value.is_none()
+    }
+
     /// The JSON object that paths and layouts are about.
     pub fn body(&self) -> Option<&Bytes> {
         self.body.as_ref().or(self.value.as_ref())

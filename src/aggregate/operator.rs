@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 
@@ -20,6 +20,7 @@ use crate::epoch::{Clock, Epoch, Origin};
 use crate::error::{Reason, Rejected, Rejection, Stage};
 use crate::event::{Change, Event, Micros};
 use crate::expr::Expr;
+use crate::json::Bodies;
 use crate::plan::{Aggregate, Late, Plan, Step, StepKind};
 use crate::telemetry::StepMetrics;
 
@@ -71,9 +72,9 @@ impl SharedFold {
         self.0.borrow_mut().add(epoch, input, 0)
     }
 
-    /// Counts what was added since the last time.
-    pub fn count(&self) {
-        self.0.borrow_mut().count();
+    /// Counts what was added since the last time, and the time that it took.
+    pub fn count(&self, busy: Duration) {
+        self.0.borrow_mut().count(busy);
     }
 }
 
@@ -162,10 +163,13 @@ impl Folding {
         added.inspect_err(|rejection| step.metrics.rejected(rejection.reason, 1))
     }
 
-    fn count(&mut self) {
+    fn count(&mut self, busy: Duration) {
         match std::mem::take(&mut self.events) {
             0 => {}
-            events => self.step.metrics.events_in(events),
+            events => {
+                self.step.metrics.events_in(events);
+                self.step.metrics.add_busy(self.step.worker, busy);
+            }
         }
     }
 
@@ -173,12 +177,13 @@ impl Folding {
         let started = Instant::now();
         for event in events {
             if let Err(rejection) = self.add(epoch, Input::of(&event), now) {
-                let rejected = rejection.at(Stage::Aggregate, &self.step.step().name, &event.record);
+                let step = &self.step;
+                let bodies = Bodies::new(&step.plan.frames[step.plan.frame_of(step.step().inputs[0])]);
+                let rejected = rejection.at(Stage::Aggregate, &step.step().name, &bodies.origin(&event));
                 self.open.get_mut(&epoch).expect("the event opened it").1.push(rejected);
             }
         }
-        self.count();
-        self.step.metrics.add_busy(self.step.worker, started.elapsed());
+        self.count(started.elapsed());
     }
 
     fn flush(&mut self, epoch: Epoch, clock: Option<&Clock>, made: &mut Made<Partial>) {

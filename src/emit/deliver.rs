@@ -242,8 +242,7 @@ fn no_room(letter: &Outgoing, limit: &str) -> RunError {
 fn too_large(item: &Outgoing, output: &Arc<str>, limit: &str) -> Rejected {
     let bytes = item.record.value.as_ref().map_or(0, |v| v.len());
     let rejection = Rejection::new(Reason::RecordTooLarge, format!("{bytes} bytes are too large: {limit}"));
-    let made = item.origin.topic.is_empty() && item.origin.value.is_none();
-    let origin = if made {
+    let origin = if item.origin.is_made() {
         let OutRecord { key, value, headers, timestamp } = item.record.clone();
         Arc::new(Record { key, value, headers, timestamp, ..Record::default() })
     } else {

@@ -89,6 +89,11 @@ impl Encoder {
         &self.plan.outputs[self.output]
     }
 
+    /// What stands for an event of this output among the dead letters.
+    pub fn origin(&self, event: &Event) -> Arc<Record> {
+        self.bodies.origin(event)
+    }
+
     /// The record of an event of an append stream; `None` where the output's condition does not hold.
     pub fn event(&self, event: &mut Event, now: Micros) -> Result<Option<Outgoing>, Rejection> {
         let Some(encoded) = self.encode(event, None, now)? else { return Ok(None) };

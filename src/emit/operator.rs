@@ -43,7 +43,7 @@ impl Emitter {
                 Ok(None) => self.metrics.dropped("where", 1),
                 Err(rejection) => {
                     self.metrics.rejected(rejection.reason, 1);
-                    made.rejected.push(rejection.at(Stage::Emit, self.encoder.name(), &event.record));
+                    made.rejected.push(rejection.at(Stage::Emit, self.encoder.name(), &self.encoder.origin(&event)));
                 }
             }
         }

@@ -8,7 +8,7 @@ use crate::emit::sinks::Route;
 use crate::epoch::{Epoch, Origin};
 use crate::error::RunError;
 use crate::kafka::{self, Discovery, Progress, Settings};
-use crate::plan::{FrameId, Plan, StepKind, StreamId};
+use crate::plan::{Plan, StepKind, StreamId};
 use crate::shape::Program;
 use crate::source::pace::OpenBytes;
 use crate::telemetry::Telemetry;
@@ -181,14 +181,5 @@ impl House {
         origins.sort();
         origins.dedup();
         origins
-    }
-
-    /// The frame of a stream's events.
-    pub fn frame(&self, id: StreamId) -> FrameId {
-        match id {
-            StreamId::Source(index) => self.plan.sources[index].decode.frame,
-            StreamId::Table(index) => self.plan.tables[index].decode.frame,
-            StreamId::Step(index) => self.plan.steps[index].frame,
-        }
     }
 }

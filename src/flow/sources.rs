@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::{ProbeHandle, Scope};
@@ -172,8 +173,8 @@ impl Folds for SharedFold {
         SharedFold::add(self, epoch, FoldInput { time, slots, position: &[], record, shared: None })
     }
 
-    fn count(&mut self) {
-        SharedFold::count(self);
+    fn count(&mut self, busy: Duration) {
+        SharedFold::count(self, busy);
     }
 }
 
@@ -189,7 +190,7 @@ fn prefix(house: &House, source: usize, local: usize) -> Option<Prefix> {
         layout: on_slots.layout,
         needs_record: on_slots.reads_bytes,
         apply: Box::new(move |slots, record| on_slots.apply(slots, record)),
-        count: Box::new(move |events_in, events_out| counting.count(events_in, events_out)),
+        count: Box::new(move |events_in, events_out, busy| counting.count(events_in, events_out, busy)),
     })
 }
 
@@ -224,7 +225,7 @@ fn topic_reader(
         reader,
         topics,
         intakes,
-        links: links(house, armed),
+        links: links(house, reins.worker, armed),
         reins: reins.clone(),
         worker,
         peers: house.peers,
@@ -232,8 +233,8 @@ fn topic_reader(
     })
 }
 
-fn links(house: &Arc<House>, armed: Arc<AtomicBool>) -> Links {
-    let (discovering, delivering, lagging) = (house.clone(), house.clone(), house.clone());
+fn links(house: &Arc<House>, local: usize, armed: Arc<AtomicBool>) -> Links {
+    let (discovering, delivering, lagging, ageing) = (house.clone(), house.clone(), house.clone(), house.clone());
     Links {
         partitions: Box::new(move |topic| {
             let kafka = discovering.kafka.as_ref();
@@ -250,6 +251,9 @@ fn links(house: &Arc<House>, armed: Arc<AtomicBool>) -> Links {
                 let source = lagging.telemetry.source(&lagging.origin_name(*origin));
                 source.set_lag(&topic.name, partition, lag);
             }
+        }),
+        age: Box::new(move |origin, seconds| {
+            ageing.telemetry.source(&ageing.origin_name(origin)).set_lag_seconds(local, Some(seconds));
         }),
         armed,
     }

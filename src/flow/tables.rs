@@ -68,7 +68,7 @@ impl<'s> Streams<'s> {
             let Flow::Changing(changes) = self.flows[&id].clone() else {
                 unreachable!("the plan looks up changing collections only")
             };
-            let bodies = Bodies::new(&self.house.plan.frames[self.house.frame(id)]);
+            let bodies = Bodies::new(&self.house.plan.frames[self.house.plan.frame_of(id)]);
             let changes = table::as_rows(changes, bodies);
             self.tables.insert(id, Table { records: None, origins: Vec::new(), changes, arranged: None });
         }

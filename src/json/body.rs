@@ -5,12 +5,14 @@
 //! payload in a way that a tree cannot say (edits within arrays; setting a field below what a `keep` cut down): they
 //! are written edit by edit.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::edit::{self, Kind, List};
 use super::patch::{Base, Patch};
 use super::{Path, write};
-use crate::event::{Event, LayoutId, SlotId, Value};
+use crate::event::{Event, LayoutId, Record, SlotId, Value, time};
 use crate::plan::{Edit, Frame, Layout};
 
 /// Writes bodies of events: payload bytes with a layout's edits. One per frame.
@@ -46,6 +48,17 @@ enum Step {
 impl Bodies {
     pub fn new(frame: &Frame) -> Self {
         Self { layouts: frame.layouts.iter().map(|layout| Body::new(layout, &frame.paths)).collect() }
+    }
+
+    /// What stands for an event among the dead letters: its record, or where it comes from none its body.
+    pub fn origin(&self, event: &Event) -> Arc<Record> {
+        if !event.record.is_made() {
+            return event.record.clone();
+        }
+        let mut body = Vec::new();
+        self.write(event, event.layout, &mut body);
+        let timestamp = Some(event.time.div_euclid(time::MILLISECOND));
+        Arc::new(Record { value: Some(body.into()), timestamp, ..Record::default() })
     }
 
     /// Are bodies of this layout the payloads as they came?

@@ -3,8 +3,8 @@
 //! Handlers do no work: the runtime's handler only notes the signal and wakes a thread that waits for it.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,34 +13,15 @@ use crate::error::Exit;
 
 /// Asks a job to stop: read nothing more, deliver what is open, settle, end. Once asked it stays so.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<Inner>);
-
-#[derive(Default)]
-struct Inner {
-    requested: AtomicBool,
-    wakers: Mutex<Vec<Waker>>,
-}
-
-type Waker = Box<dyn Fn() + Send>;
+pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     pub fn request(&self) {
-        self.0.requested.store(true, Ordering::SeqCst);
-        self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|wake| wake());
+        self.0.store(true, Ordering::SeqCst);
     }
 
     pub fn is_requested(&self) -> bool {
-        self.0.requested.load(Ordering::SeqCst)
-    }
-
-    /// Calls this on every request, and now if there was one: to wake a worker that is parked. It may be called from
-    /// any thread, and more than once.
-    pub fn on_request(&self, wake: impl Fn() + Send + 'static) {
-        let mut wakers = self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_requested() {
-            wake();
-        }
-        wakers.push(Box::new(wake));
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -99,26 +80,13 @@ fn exit_now() -> ! {
 mod tests {
     use std::process::Command;
     use std::sync::mpsc;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
     /// Set in a process that a test started to send signals to itself; the value says which.
     const CHILD: &str = "TIDEMILL_TEST_SIGNALS";
     const PATIENCE: Duration = Duration::from_secs(20);
-
-    #[test]
-    fn a_waker_is_called_whether_it_comes_before_or_after_the_request() {
-        let stop = Stop::default();
-        let (sender, receiver) = mpsc::channel();
-        let early = sender.clone();
-        stop.on_request(move || early.send("early").unwrap());
-        assert!(!stop.is_requested());
-        stop.clone().request();
-        stop.on_request(move || sender.send("late").unwrap());
-        assert!(stop.is_requested());
-        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["early", "late"]);
-    }
 
     fn raise(signal: i32) {
         // SAFETY: sends a signal to this process.
@@ -130,14 +98,16 @@ mod tests {
     fn child() {
         let Ok(which) = std::env::var(CHILD) else { return };
         let (stop, (sender, receiver)) = (Stop::default(), mpsc::channel());
-        let stopped = sender.clone();
-        stop.on_request(move || stopped.send("stop").unwrap());
         watch(stop.clone(), move || sender.send("report").unwrap()).unwrap();
         raise(libc::SIGUSR1);
         assert_eq!(receiver.recv_timeout(PATIENCE), Ok("report"));
         assert!(!stop.is_requested());
         raise(if which == "interrupt" { libc::SIGINT } else { libc::SIGTERM });
-        assert_eq!(receiver.recv_timeout(PATIENCE), Ok("stop"));
+        let deadline = Instant::now() + PATIENCE;
+        while !stop.is_requested() {
+            assert!(Instant::now() < deadline, "the signal asks to stop");
+            thread::yield_now();
+        }
         if which == "twice" {
             raise(libc::SIGINT);
             thread::sleep(PATIENCE);

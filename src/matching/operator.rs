@@ -92,7 +92,7 @@ impl MatchStep {
                 }
                 Err(rejection) => {
                     made.results.truncate(first);
-                    made.rejected.push(rejection.at(Stage::Match, &step.name, &event.record));
+                    made.rejected.push(rejection.at(Stage::Match, &step.name, &self.bodies.origin(&event)));
                 }
             }
         }

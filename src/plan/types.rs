@@ -34,6 +34,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The frame of a stream's events.
+    pub fn frame_of(&self, id: StreamId) -> FrameId {
+        match id {
+            StreamId::Source(index) => self.sources[index].decode.frame,
+            StreamId::Table(index) => self.tables[index].decode.frame,
+            StreamId::Step(index) => self.steps[index].frame,
+        }
+    }
+
     /// Does anyone read the row that a change of this step's result replaces? Steps and lookups do, and outputs with
     /// a condition or a key of their own; others only ask whether there was one.
     pub fn reads_rows_before(&self, step: usize) -> bool {

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use timely::dataflow::channels::pact::Pipeline;
 
@@ -14,7 +15,8 @@ use crate::epoch::{Clock, Epoch};
 use crate::error::{Rejected, Rejection};
 use crate::event::row::Row;
 use crate::event::{Change, Event, Key, LayoutId, Micros, Record, Value};
-use crate::plan::{Plan, Step};
+use crate::json::Bodies;
+use crate::plan::{Frame, Plan, Step};
 use crate::telemetry::StepMetrics;
 
 /// One shape step on one worker.
@@ -57,7 +59,8 @@ impl OnSlots {
         kept
     }
 
-    pub fn count(&self, events_in: u64, events_out: u64) {
+    pub fn count(&self, events_in: u64, events_out: u64, busy: Duration) {
+        self.shaper.metrics.add_busy(self.shaper.worker, busy);
         self.shaper.metrics.events_in(events_in);
         self.shaper.metrics.events_out(events_out);
         self.shaper.metrics.dropped("where", events_in - events_out - self.rejected.take());
@@ -67,6 +70,19 @@ impl OnSlots {
 /// An event with the key that a lookup asks for; `None` finds nothing.
 pub type Asking = (Option<Key>, Event);
 
+/// Of an event that comes from no record: the event as it came to a step, and its frame.
+struct Origin<'p>(Option<(&'p Frame, Event)>);
+
+impl Origin<'_> {
+    /// The rejected event with what stands for it among the dead letters.
+    fn of(&self, rejected: Rejected) -> Rejected {
+        match &self.0 {
+            Some((frame, event)) => Rejected { record: Bodies::new(frame).origin(event), ..rejected },
+            None => rejected,
+        }
+    }
+}
+
 impl Shaper {
     fn step(&self) -> &Step {
         &self.plan.steps[self.step]
@@ -74,6 +90,11 @@ impl Shaper {
 
     fn program(&self) -> Program<'_> {
         Program::new(self.step()).expect("the house gives this room shape steps only")
+    }
+
+    /// Asked before a step changes the event.
+    fn origin(&self, event: &Event) -> Origin<'_> {
+        Origin(event.record.is_made().then(|| (&self.plan.frames[self.step().frame], event.clone())))
     }
 
     fn count(&self, drops: Drops, events_in: usize, made: &Made<Event>) {
@@ -87,13 +108,14 @@ impl Shaper {
     }
 
     fn run(&self, events: Vec<Event>, now: Micros, made: &mut Made<Event>) {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let (program, count) = (self.program(), events.len());
         let mut drops = Drops::default();
         for event in events {
+            let origin = self.origin(&event);
             program.apply(event, now, &mut drops, &mut |result| match result {
                 Ok(event) => made.results.push(event),
-                Err(rejected) => made.rejected.push(rejected),
+                Err(rejected) => made.rejected.push(origin.of(rejected)),
             });
         }
         self.count(drops, count, made);
@@ -191,11 +213,12 @@ impl Between {
         let segment = program.segments().nth(self.segment).expect("one more segment than lookups");
         let mut drops = Drops::default();
         for event in events {
+            let origin = self.shaper.origin(&event);
             segment.apply(event, now, &mut drops, &mut |result| match result
                 .and_then(|e| Ok((segment.key(&e, now)?, e)))
             {
                 Ok((key, event)) => made.results.push(ask(event, key)),
-                Err(rejected) => made.rejected.push(rejected),
+                Err(rejected) => made.rejected.push(origin.of(rejected)),
             });
         }
         let metrics = &self.shaper.metrics;

@@ -4,6 +4,7 @@
 //! is never copied.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::epoch::{Epoch, Origin, Report};
 use crate::error::{Rejected, Rejection, Stage};
@@ -74,8 +75,8 @@ pub struct Prefix {
     pub apply: Apply,
     /// The layout of what is kept.
     pub layout: LayoutId,
-    /// Told of the events that went in and that came out.
-    pub count: Box<dyn Fn(u64, u64)>,
+    /// Told of the events that went in and that came out, and of the time that it took.
+    pub count: Box<dyn Fn(u64, u64, Duration)>,
     /// Does it look at the record's bytes?
     pub needs_record: bool,
 }
@@ -88,8 +89,8 @@ pub trait Folds {
     /// Does it look at the record's bytes, or keep the record?
     fn needs_record(&self) -> bool;
     fn add(&mut self, epoch: Epoch, time: Micros, slots: &[Value], record: &Record) -> Result<(), Rejection>;
-    /// Counts what was added since the last time.
-    fn count(&mut self);
+    /// Counts what was added since the last time, and the time that it took.
+    fn count(&mut self, busy: Duration);
 }
 
 /// What runs where a source is decoded: at most a plain step, and after it (or without it) at most an aggregate.
@@ -99,14 +100,20 @@ pub struct Fused {
     pub fold: Option<Box<dyn Folds>>,
     /// Events that went into the prefix, and came out.
     passed: (u64, u64),
+    turn: u32,
+    /// The time that prefix and fold took of the events that were timed.
+    timed: (Duration, Duration),
 }
+
+/// To ask the clock costs as much as many a step: one event in so many is timed.
+const TIMED: u32 = 64;
 
 /// A rejection with the stage and step that it is of.
 type At = (Rejection, Stage, Arc<str>);
 
 impl Fused {
     pub fn new(prefix: Option<Prefix>, fold: Option<Box<dyn Folds>>) -> Self {
-        Self { prefix, fold, passed: (0, 0) }
+        Self { prefix, fold, ..Self::default() }
     }
 
     fn needs_record(&self) -> bool {
@@ -123,10 +130,13 @@ impl Fused {
         record: &Record,
     ) -> Result<Option<LayoutId>, At> {
         let mut layout = 0;
+        self.turn = (self.turn + 1) % TIMED;
+        let mut watch = (self.turn == 0).then(Stopwatch::start);
         if let Some(prefix) = &self.prefix {
             self.passed.0 += 1;
-            let kept = (prefix.apply)(slots, record).map_err(|why| (why, Stage::Shape, prefix.step.clone()))?;
-            if !kept {
+            let kept = (prefix.apply)(slots, record);
+            self.timed.0 += watch.as_mut().map_or(Duration::ZERO, Stopwatch::lap);
+            if !kept.map_err(|why| (why, Stage::Shape, prefix.step.clone()))? {
                 return Ok(None);
             }
             self.passed.1 += 1;
@@ -134,17 +144,39 @@ impl Fused {
         }
         let Some(fold) = &mut self.fold else { return Ok(Some(layout)) };
         let added = fold.add(epoch, time, slots, record);
+        self.timed.1 += watch.as_mut().map_or(Duration::ZERO, Stopwatch::lap);
         added.map(|()| None).map_err(|why| (why, Stage::Aggregate, fold.step()))
     }
 
     fn count(&mut self) {
+        let (of_prefix, of_fold) = std::mem::take(&mut self.timed);
         if let (Some(prefix), (1.., _)) = (&self.prefix, self.passed) {
-            (prefix.count)(self.passed.0, self.passed.1);
+            (prefix.count)(self.passed.0, self.passed.1, of_prefix * TIMED);
             self.passed = (0, 0);
         }
         if let Some(fold) = &mut self.fold {
-            fold.count();
+            fold.count(of_fold * TIMED);
         }
+    }
+}
+
+/// Times what is hardly longer than a look at the clock: that is taken off.
+struct Stopwatch {
+    at: Instant,
+    look: Duration,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        let (before, at) = (Instant::now(), Instant::now());
+        Self { at, look: at - before }
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        let lap = (now - self.at).saturating_sub(self.look);
+        self.at = now;
+        lap
     }
 }
 

@@ -194,6 +194,11 @@ impl<S> OpenEpochs<S> {
         settled
     }
 
+    /// What is to be settled of each that is closed, oldest first.
+    pub fn closed(&self) -> impl Iterator<Item = &S> + Clone {
+        self.closed.iter().map(|closed| &closed.settle)
+    }
+
     pub fn len(&self) -> usize {
         self.closed.len()
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::arrived::Arrived;
 use super::intake::{Batch, Intake};
 use super::kafka::{Position, RawRecord, Reader, owner};
+use super::oldest::{Oldest, age};
 use super::pace::{OpenEpochs, Reins, Ticks, wall_clock};
 use crate::epoch::{Epoch, Origin, Report};
 use crate::error::RunError;
@@ -36,6 +37,12 @@ pub struct TopicInput {
 /// Offsets of the next records, by topic and partition.
 pub type Offsets = BTreeMap<(Arc<str>, i32), i64>;
 
+/// What an epoch leaves to be done when it is delivered, and how old it is until then.
+pub struct Settle {
+    offsets: Offsets,
+    oldest: Oldest,
+}
+
 /// What the house does for a reader.
 pub struct Links {
     /// How many partitions a topic has now, by its number.
@@ -44,6 +51,8 @@ pub struct Links {
     pub delivered: Box<dyn Fn(Offsets)>,
     /// The lag of a partition (records), for the counters.
     pub lag: Box<dyn Fn(usize, i32, Option<u64>)>,
+    /// How old the oldest record is that was read and is not delivered (seconds), of a source or table.
+    pub age: Box<dyn Fn(Origin, f64)>,
     /// While this is set, records that arrive wake the reader. Under load it looks once an epoch instead: a wake-up
     /// for every fetch would cost more than the records.
     pub armed: Arc<AtomicBool>,
@@ -63,13 +72,15 @@ pub struct TopicReader {
     worker: usize,
     peers: usize,
     until_caught_up: bool,
-    pub open: OpenEpochs<Option<Offsets>>,
+    pub open: OpenEpochs<Option<Settle>>,
     phase: Phase,
     opened: Micros,
     looked_around: Micros,
     settled: Offsets,
     pub batch: Batch,
     block: Block,
+    /// Of the epoch that is being read.
+    oldest: Oldest,
     /// Did a read of this epoch find as much as it asked for?
     found_more: bool,
     /// Had the epoch before this one records?
@@ -133,6 +144,7 @@ impl TopicReader {
             opened: wall_clock(),
             looked_around: 0,
             settled: Offsets::new(),
+            oldest: Oldest::default(),
             batch,
             block: Block::default(),
             found_more: false,
@@ -257,21 +269,21 @@ impl TopicReader {
 
     /// Hears what was delivered.
     pub fn settle(&mut self) {
-        let offsets = self.reins.settle(&mut self.open).into_iter().flatten().last();
-        if let Some(offsets) = offsets {
+        if let Some(Settle { offsets, .. }) = self.reins.settle(&mut self.open).into_iter().flatten().last() {
             self.settled.clone_from(&offsets);
             (self.links.delivered)(offsets);
         }
     }
 
     fn read(&mut self, epoch: Epoch, records: usize, now: Micros) -> Result<usize, RunError> {
-        let Self { plan, intakes, readers, topics, batch, reader, block, .. } = self;
+        let Self { plan, intakes, readers, topics, batch, reader, block, oldest, .. } = self;
         let mut bytes = 0;
         let limit = self.reins.limits.open_bytes;
         let read = reader.read(records, limit, &mut |raw: RawRecord<'_>| {
             bytes += raw.value.map_or(0, <[u8]>::len);
             let who = &readers[raw.topic];
             for (intake, number) in who {
+                oldest.note(*intake, raw.timestamp);
                 let arrived = Arrived { raw, topic: &topics[raw.topic].name, block };
                 intakes[*intake].take(plan, (epoch, now), *number, arrived, batch);
             }
@@ -300,7 +312,8 @@ impl TopicReader {
             intake.report(&mut self.batch.reports);
         }
         self.batch.reports.push(Report::Closed(now));
-        let settle = (self.open.records > 0).then(|| self.offsets());
+        let oldest = std::mem::take(&mut self.oldest);
+        let settle = (self.open.records > 0).then(|| Settle { offsets: self.offsets(), oldest });
         self.open.close(epoch, self.opened, now, settle);
         self.reins.telemetry.epochs().set_open(self.reins.worker, self.open.len() as u64 + 1);
     }
@@ -347,9 +360,13 @@ impl TopicReader {
         self.reader.add_partitions(&from)
     }
 
-    /// Lag, and partitions that have appeared: those are read from their beginning.
+    /// Lag, age, and partitions that have appeared: those are read from their beginning.
     fn look_around(&mut self, now: Micros) -> Result<(), RunError> {
         self.looked_around = now;
+        let closed = self.open.closed().flatten().map(|settle| &settle.oldest);
+        for (at, intake) in self.intakes.iter().enumerate() {
+            (self.links.age)(intake.origin, age(closed.clone().chain([&self.oldest]), at, now));
+        }
         let mut new = Vec::new();
         for number in 0..self.topics.len() {
             let known = self.topics[number].partitions.len() as i32;

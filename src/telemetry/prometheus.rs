@@ -37,7 +37,11 @@ fn sources(out: &mut Exposition, telemetry: &Telemetry) {
             family.sample(labels, records);
         }
     }
-    let mut family = out.family("tidemill_source_lag_seconds", Kind::Gauge, "Age of the oldest undelivered record.");
+    let mut family = out.family(
+        "tidemill_source_lag_seconds",
+        Kind::Gauge,
+        "Age of the oldest record that was read and is not delivered; 0 if none is.",
+    );
     for source in &sources {
         source.lag_seconds().map(|seconds| family.sample(&[("source", source.name())], seconds));
     }
@@ -67,7 +71,8 @@ fn steps(out: &mut Exposition, telemetry: &Telemetry) {
             family.sample(&[("step", step.name()), ("reason", &reason.to_string())], events);
         }
     }
-    let mut family = out.family("tidemill_step_busy_seconds", Kind::Counter, "Time that a worker spent in a step.");
+    let help = "Time that a worker spent in a step; of one that runs where its source is decoded an estimate.";
+    let mut family = out.family("tidemill_step_busy_seconds", Kind::Counter, help);
     for step in &steps {
         for (worker, busy) in step.busy().iter().enumerate() {
             family.sample(&[("step", step.name()), ("worker", &worker.to_string())], busy.as_secs_f64());

@@ -55,6 +55,7 @@ cases! {
     order_within_an_epoch
     pseudo_fields
     record_lines_in_all_forms
+    rejected_results_of_windows
     rows_that_share_a_record_key
     rubbish_is_handed_back
     rules_from_a_table

@@ -65,7 +65,8 @@ fn metrics_fit_what_the_job_did() {
     let mut metrics = String::new();
     wait_until(SOON, "the lag is known to be gone", || {
         metrics = get(&address, "/metrics").1;
-        (0..2).all(|partition| sample(&metrics, &lag(partition)) == Some(0.0))
+        let age = sample(&metrics, r#"tidemill_source_lag_seconds{source="orders"}"#);
+        age == Some(0.0) && (0..2).all(|partition| sample(&metrics, &lag(partition)) == Some(0.0))
     });
     for (name, value) in [
         (r#"tidemill_source_events_total{source="orders"}"#, 115.0),
@@ -128,6 +129,8 @@ fn the_report_says_what_was_done_and_how_it_ended() {
     assert_eq!((&report["finished"], &report["exit"]), (&true.into(), &0.into()), "{report:#}");
     assert_eq!((&report["job"], &report["workers"]), (&"copy".into(), &1.into()));
     assert_eq!((&report["events_in"], &report["records_out"]), (&115.into(), &100.into()), "{report:#}");
+    let busy = &report["steps"]["placed"]["busy_seconds"][0];
+    assert!(busy.as_f64().is_some_and(|busy| busy > 0.0 && busy < 1.0), "a step within its source: {report:#}");
     assert_eq!(report["steps"]["placed"]["dropped"]["where"], 10);
     assert_eq!(report["dead_letters"][0]["records"], 5);
     assert_eq!(report["outputs"]["out"]["latency"]["count"], 100);
