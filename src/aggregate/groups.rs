@@ -15,6 +15,7 @@ use crate::event::{Change, Event, Key, Micros, Position, Value};
 use crate::plan::Aggregate;
 
 use super::fold::Partial;
+use super::prefetch::prefetch;
 use super::result::{Failures, Rows};
 use super::state::State;
 use super::window;
@@ -62,6 +63,9 @@ pub struct Groups {
 
 /// Partials whose groups are looked up together.
 const AT_ONCE: usize = 32;
+
+/// So many groups ahead of the one whose row is made, memory is asked for.
+const AHEAD: usize = 8;
 
 #[derive(Debug)]
 struct Group {
@@ -113,6 +117,7 @@ impl Groups {
         let mut known: Vec<Option<u32>> = Vec::with_capacity(AT_ONCE);
         while !partials.as_slice().is_empty() {
             known.extend(partials.as_slice().iter().take(AT_ONCE).map(|partial| self.find(partial)));
+            known.iter().flatten().for_each(|at| self.prefetch_states(*at));
             for (known, partial) in known.drain(..).zip(&mut partials) {
                 // Two workers' partials of one new key may be among those looked up.
                 match known.or_else(|| self.find(&partial)) {
@@ -121,6 +126,18 @@ impl Groups {
                 }
             }
         }
+    }
+
+    fn prefetch_states(&self, at: u32) {
+        self.slab[at as usize].iter().for_each(|group| prefetch(&*group.states));
+    }
+
+    /// What [`Self::refresh`] reads of a group.
+    fn prefetch_row(&self, at: u32) {
+        let Some(group) = &self.slab[at as usize] else { return };
+        prefetch(&*group.key);
+        prefetch(&*group.states);
+        group.published.iter().for_each(|(_, measures)| prefetch(&**measures));
     }
 
     fn find(&self, partial: &Partial) -> Option<u32> {
@@ -221,7 +238,9 @@ impl Groups {
         sort_by_key(&mut touched, |(key, _)| key);
         let touched: Vec<u32> = touched.into_iter().map(|(_, at)| at).collect();
         results.changes.reserve(touched.len());
-        for at in touched {
+        for (place, at) in touched.iter().copied().enumerate() {
+            touched.get(place + 2 * AHEAD).inspect(|at| prefetch(&self.slab[**at as usize]));
+            touched.get(place + AHEAD).inspect(|at| self.prefetch_row(**at));
             results.changes.extend(self.refresh(aggregate, at, closing, &mut results.failures));
         }
         if any_expired {

@@ -32,6 +32,7 @@ mod histogram;
 mod late;
 mod moments;
 pub mod operator;
+mod prefetch;
 mod ranked;
 mod result;
 mod round;
