@@ -5,7 +5,7 @@
 //! is the end of which string. This takes a third off the time of a whole payload.
 
 /// The quotes and backslashes of a text that have not been passed yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Specials {
     /// Where the next block begins.
     next: usize,

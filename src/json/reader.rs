@@ -108,12 +108,12 @@ impl Reader {
 
     /// Reads the value that stands here for `node`. Recursion is as deep as the longest path, not as the payload.
     fn value(&self, scanner: &mut Scanner<'_>, node: &Node, slots: &mut [Value]) -> Result<(), JsonError> {
-        if let (true, [slot]) = (node.below.is_empty(), node.slots.as_slice()) {
-            return value_into(scanner, &mut slots[usize::from(*slot)]);
+        if let Some(slot) = node.only_slot() {
+            return value_into(scanner, &mut slots[slot]);
         }
         node.below.iter().for_each(|slot| clear(&mut slots[usize::from(*slot)]));
         let first = scanner.peek();
-        let (start, ahead) = (scanner.at(), scanner.clone());
+        let (start, ahead) = (scanner.at(), *scanner);
         match first {
             b'{' if !node.fields.is_empty() => {
                 scanner.token()?;
@@ -129,35 +129,55 @@ impl Reader {
             let slot = &mut slots[usize::from(*slot)];
             match first {
                 b'{' | b'[' => *slot = Value::Json(scanner.slice(start, scanner.at()).into()),
-                _ => value_into(&mut ahead.clone(), slot)?,
+                _ => value_into(&mut { ahead }, slot)?,
             }
         }
         Ok(())
     }
 
-    fn object(&self, scanner: &mut Scanner<'_>, node: &Node, slots: &mut [Value]) -> Result<(), JsonError> {
+    /// The scanner is a copy that nobody else sees, so that it stays in registers from member to member; what is not
+    /// inlined takes it by value and gives it back.
+    fn object(&self, from: &mut Scanner<'_>, node: &Node, slots: &mut [Value]) -> Result<(), JsonError> {
+        let mut scanner = *from;
         let mut more = scanner.first_member();
         let mut place = 0;
         while more {
             let child = match node.seen.get(place).map(Cell::get) {
                 Some(seen) if scanner.passes(seen.name) => seen.child.map(|child| child as usize),
                 _ => {
-                    let range = scanner.name()?;
-                    let child = node.find(scanner, range);
-                    if let (Some(seen), Some(name)) = (node.seen.get(place), scanner.passed(range)) {
-                        seen.set(Seen { name, child: child.map(|child| child as u32) });
-                    }
+                    let child;
+                    (scanner, child) = node.learn(scanner, place)?;
                     child
                 }
             };
-            match child {
-                Some(child) => self.value(scanner, &self.nodes[child], slots)?,
-                None => scanner.skip_value()?,
+            match (scanner.peek(), child) {
+                (b'"' | b'-' | b'0'..=b'9', None) => scanner.skip_plain()?,
+                (first, Some(child)) => {
+                    let child = &self.nodes[child];
+                    match (first, child.only_slot()) {
+                        (b'"', Some(slot)) => slots[slot] = Value::Text(scanner.string()?.to_compact()),
+                        (b'-' | b'0'..=b'9', Some(slot)) => slots[slot] = scanner.num()?.value(),
+                        _ => scanner = self.value_of(scanner, child, slots)?,
+                    }
+                }
+                (_, None) => scanner = scanner.skipped()?,
             }
             place += 1;
             more = scanner.next_member()?;
         }
+        *from = scanner;
         Ok(())
+    }
+
+    #[inline(never)]
+    fn value_of<'a>(
+        &self,
+        mut scanner: Scanner<'a>,
+        node: &Node,
+        slots: &mut [Value],
+    ) -> Result<Scanner<'a>, JsonError> {
+        self.value(&mut scanner, node, slots)?;
+        Ok(scanner)
     }
 
     fn array(&self, scanner: &mut Scanner<'_>, node: &Node, slots: &mut [Value]) -> Result<(), JsonError> {
@@ -176,6 +196,26 @@ impl Reader {
 }
 
 impl Node {
+    /// The slot of a value of which nothing else is read.
+    #[inline(always)]
+    fn only_slot(&self) -> Option<usize> {
+        match (self.below.is_empty(), self.slots.as_slice()) {
+            (true, [slot]) => Some(usize::from(*slot)),
+            _ => None,
+        }
+    }
+
+    /// Passes a name that is not the one that stood at this place before, and remembers it.
+    #[inline(never)]
+    fn learn<'a>(&self, mut scanner: Scanner<'a>, place: usize) -> Result<(Scanner<'a>, Option<usize>), JsonError> {
+        let range = scanner.name()?;
+        let child = self.find(&scanner, range);
+        if let (Some(seen), Some(name)) = (self.seen.get(place), scanner.passed(range)) {
+            seen.set(Seen { name, child: child.map(|child| child as u32) });
+        }
+        Ok((scanner, child))
+    }
+
     /// The field of that name.
     #[inline(always)]
     fn find(&self, scanner: &Scanner<'_>, name: Range) -> Option<usize> {

@@ -25,7 +25,7 @@ use super::string::{self, Str};
 use super::{JsonError, JsonErrorKind};
 
 /// A position in JSON text. A clone is cheap and can walk ahead.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -91,13 +91,10 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     pub fn peek(&mut self) -> u8 {
         let byte = self.byte(self.at);
-        if byte > b' ' { byte } else { self.peek_over_space() }
-    }
-
-    fn peek_over_space(&mut self) -> u8 {
-        while matches!(self.byte(self.at), b' ' | b'\t' | b'\n' | b'\r') {
-            self.at += 1;
+        if byte > b' ' {
+            return byte;
         }
+        self.at = space_end(self.text, self.at);
         self.byte(self.at)
     }
 
@@ -154,6 +151,22 @@ impl<'a> Scanner<'a> {
             b'{' | b'[' => self.skip_container(),
             _ => self.skip_scalar(),
         }
+    }
+
+    /// Passes the string or number that stands here.
+    #[inline(always)]
+    pub(super) fn skip_plain(&mut self) -> Result<(), JsonError> {
+        match self.peek() {
+            b'"' => string::scan(self.text, &mut self.specials).map(|name| self.at = name.end + 1),
+            _ => self.number().map(drop),
+        }
+    }
+
+    /// The scanner after the value that stands here.
+    #[inline(never)]
+    pub(super) fn skipped(mut self) -> Result<Self, JsonError> {
+        self.skip_value()?;
+        Ok(self)
     }
 
     /// The end of the text: nothing but white space may be left.
@@ -352,9 +365,15 @@ impl<'a> Scanner<'a> {
     }
 
     #[cold]
-    fn unexpected(&self, message: &'static str) -> JsonError {
+    fn unexpected(self, message: &'static str) -> JsonError {
         if self.at >= self.text.len() { syntax(self.at, "unexpected end") } else { syntax(self.at, message) }
     }
+}
+
+/// The first byte at or after `at` that is not white space.
+fn space_end(text: &str, at: usize) -> usize {
+    let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    at + text.as_bytes().get(at..).unwrap_or_default().iter().take_while(|byte| space(byte)).count()
 }
 
 #[cold]

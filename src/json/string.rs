@@ -63,19 +63,26 @@ pub(super) fn scan(text: &str, specials: &mut Specials) -> Result<Range, JsonErr
     if bytes.get(end) == Some(&b'"') && !control {
         return Ok(Range { start, end, escaped: false });
     }
-    scan_escaped(bytes, start, end, specials)
+    let (range, left) = scan_escaped(bytes, start, end, *specials)?;
+    *specials = left;
+    Ok(range)
 }
 
 /// A string that is not plain, from its first quote or backslash on.
 #[inline(never)]
-fn scan_escaped(bytes: &[u8], start: usize, mut at: usize, specials: &mut Specials) -> Result<Range, JsonError> {
+fn scan_escaped(
+    bytes: &[u8],
+    start: usize,
+    mut at: usize,
+    mut specials: Specials,
+) -> Result<(Range, Specials), JsonError> {
     let mut plain = start;
     loop {
         if let Some(control) = bytes[plain..at].iter().position(|byte| *byte < 0x20) {
             return Err(syntax(plain + control, "control character in a string"));
         }
         match bytes.get(at) {
-            Some(b'"') => return Ok(Range { start, end: at, escaped: plain > start }),
+            Some(b'"') => return Ok((Range { start, end: at, escaped: plain > start }, specials)),
             None => return Err(syntax(at, "unexpected end in a string")),
             Some(_) => plain = check_escape(bytes, at)?,
         }
