@@ -37,6 +37,8 @@ pub struct House {
     pub open_bytes: OpenBytes,
     pub stop: Stopper,
     pub fail: Arc<dyn Fn(RunError) + Send + Sync>,
+    /// Ends this process, if it is the only one, without delivering what is open.
+    pub give_up: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Set once too many records were rejected: the last epoch that is delivered, and why.
     pub last: OnceLock<(Epoch, String)>,
 }

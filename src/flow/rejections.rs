@@ -15,8 +15,9 @@ pub struct Rejections {
     open: BTreeMap<Epoch, (u64, u64)>,
     read: u64,
     rejected: u64,
-    /// Of the epochs that hold the last records.
+    /// Of the epochs that hold the last records; and their sums.
     recent: VecDeque<(u64, u64)>,
+    held: (u64, u64),
     last: Option<(Epoch, String)>,
 }
 
@@ -27,7 +28,7 @@ const AT_LEAST: u64 = 1_000;
 impl Rejections {
     pub fn new(limit: RejectedLimit) -> Self {
         let (open, recent) = (BTreeMap::new(), VecDeque::new());
-        Self { limit, open, read: 0, rejected: 0, recent, last: None }
+        Self { limit, open, read: 0, rejected: 0, recent, held: (0, 0), last: None }
     }
 
     /// So many records of an epoch were read, and so many rejected.
@@ -52,12 +53,16 @@ impl Rejections {
     }
 
     fn close(&mut self, epoch: Epoch, read: u64, rejected: u64) {
+        // An idle job has epochs without end.
+        if (read, rejected) == (0, 0) {
+            return;
+        }
         self.read += read;
         self.rejected += rejected;
         self.recent.push_back((read, rejected));
-        let mut held: u64 = self.recent.iter().map(|(read, _)| read).sum();
-        while let Some((oldest, _)) = self.recent.front().filter(|(oldest, _)| held - oldest >= WINDOW) {
-            held -= oldest;
+        self.held = (self.held.0 + read, self.held.1 + rejected);
+        while let Some(oldest) = self.recent.front().filter(|oldest| self.held.0 - oldest.0 >= WINDOW) {
+            self.held = (self.held.0 - oldest.0, self.held.1 - oldest.1);
             self.recent.pop_front();
         }
         if let (None, Some(message)) = (&self.last, self.exceeds()) {
@@ -66,7 +71,7 @@ impl Rejections {
     }
 
     fn exceeds(&self) -> Option<String> {
-        let (read, rejected) = self.recent.iter().fold((0, 0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
+        let (read, rejected) = self.held;
         match self.limit {
             RejectedLimit::Count(most) => (self.rejected > most)
                 .then(|| format!("{} records were rejected; limits.rejected is {most}", self.rejected)),
@@ -99,6 +104,17 @@ mod tests {
         let bad = (100..120).find(|e| epoch(&mut rejections, *e, 500, 500) && rejections.last().is_some());
         assert_eq!(bad, Some(110), "eleven of the last twenty or twenty-one epochs");
         assert!(!epoch(&mut rejections, 121, 500, 0), "nothing after the last one");
+    }
+
+    #[test]
+    fn epochs_without_records_leave_nothing() {
+        let mut rejections = Rejections::new(RejectedLimit::Share(1.0));
+        assert!(
+            (0..100).all(|e| epoch(&mut rejections, e, 7, 1)) && (100..1_000).all(|e| epoch(&mut rejections, e, 0, 0))
+        );
+        assert_eq!((rejections.recent.len(), rejections.held), (100, (700, 100)));
+        assert!((1_000..9_000).all(|e| epoch(&mut rejections, e, 50, 0)));
+        assert_eq!((rejections.recent.len(), rejections.held), (200, (WINDOW, 0)));
     }
 
     #[test]

@@ -28,7 +28,8 @@ use crate::source::kafka::Reader;
 use crate::source::line_intake::{FilePlace, LineIntake};
 use crate::source::operator::{Intakes, Stamp, decode_lines, files, topics};
 use crate::source::pace::{Reins, Wakes};
-use crate::source::topic_reader::{Links, Setup, TopicInput, TopicReader};
+use crate::source::topic_input::TopicInput;
+use crate::source::topic_reader::{Links, Setup, TopicReader};
 
 /// Opened before the graph is built, so that what cannot be opened is an error and no graph.
 pub(super) struct Readers {
@@ -94,6 +95,7 @@ pub(super) fn build<'s>(
     let reins = Reins {
         stopping: house.stop.is_requested.clone(),
         fail: house.fail.clone(),
+        give_up: house.give_up.clone(),
         delivered: Rc::new(move |epoch| !delivered.less_equal(&epoch)),
         epoch: house.epoch,
         open_bytes: house.open_bytes.clone(),

@@ -3,7 +3,7 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 
-use super::{End, LineFormat, Options, Stop, failing, kafka};
+use super::{End, LineFormat, Options, Stop, failing, giving_up, kafka};
 use crate::emit::files::STANDARD_ERROR;
 use crate::emit::sinks::Route;
 use crate::epoch::Origin;
@@ -59,6 +59,7 @@ pub fn connect(
             request: Arc::new(move || request.request()),
         },
         fail: failing(ends),
+        give_up: (options.processes == 1).then(|| giving_up(ends)),
         last: OnceLock::new(),
         plan,
     })

@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 
 use super::{End, Options, failing};
 use crate::epoch::Origin;
-use crate::error::RunError;
+use crate::error::{Exit, RunError};
 use crate::flow::{House, KafkaPlan, TopicPlan};
 use crate::kafka::{Admin, At, Discovery, Given, Health, Offsets, Progress, Settings, Topic};
 use crate::plan::{Plan, Start};
@@ -66,7 +66,7 @@ pub fn connect(
         let (progress, committed) = Progress::start(&settings, options.process, &read, &health, told)?;
         (Some(progress), committed)
     };
-    let topics = begin(plan, &admin, &wanted, &read, if plan.stateful { Offsets::new() } else { committed })?;
+    let topics = begin(plan, &admin, &wanted, &read, &committed)?;
     let discovery = match read.is_empty() || options.until_caught_up {
         true => None,
         false => Some(Discovery::start(&settings, &read, &health, || ())?),
@@ -100,21 +100,23 @@ fn settings(plan: &Plan, options: &Options) -> Result<Settings, RunError> {
     Ok(settings)
 }
 
-/// Where each partition begins and where it ends now. A partition without progress begins at its beginning if the
-/// topic's others have some: it appeared since.
+/// Where each partition begins and where it ends now: without state where it was, with state at `start`, or where it
+/// was if that is earlier (`latest` means the end at the first start). A partition without progress begins at its
+/// beginning if the topic's others have some: it appeared since.
 fn begin(
     plan: &Plan,
     admin: &Admin,
     wanted: &Wanted,
     topics: &[Topic],
-    committed: Offsets,
+    committed: &Offsets,
 ) -> Result<Vec<TopicPlan>, RunError> {
     let mut plans = Vec::new();
     for ((name, origins), topic) in wanted.read.iter().zip(topics) {
         let all: Vec<(&str, i32)> = (0..topic.partitions).map(|partition| (&**name, partition)).collect();
         let earliest = admin.offsets(&all, At::Earliest)?;
         let ends = admin.offsets(&all, At::Stable)?;
-        let chosen = match start(plan, origins) {
+        let start = start(plan, origins);
+        let chosen = match start {
             Start::Earliest => earliest.clone(),
             Start::Latest => ends.clone(),
             Start::At(micros) => admin.offsets(&all, At::Time(micros.div_euclid(1000)))?,
@@ -123,9 +125,18 @@ fn begin(
         if table && origins.iter().any(|origin| matches!(origin, Origin::Source(_))) {
             tracing::warn!(topic = %name, "it is a table, too: its events are read again from the beginning at every start");
         }
-        let known = |partition: i32| committed.get(&(name.clone(), partition)).copied().filter(|_| !table);
+        let rebuilds = plan.stateful && start == Start::Earliest;
+        let known = |partition: i32| committed.get(&(name.clone(), partition)).copied().filter(|_| !table && !rebuilds);
         let any = (0..topic.partitions).any(|partition| known(partition).is_some());
+        let past = |p: &i32| known(*p).is_some_and(|offset| offset > ends[*p as usize]);
+        for partition in (0..topic.partitions).filter(past) {
+            // What an open transaction holds back ends later than what can be read.
+            let end = admin.offsets(&[(name, partition)], At::End)?[0];
+            let offset = known(partition).filter(|offset| *offset > end);
+            offset.map_or(Ok(()), |offset| Err(past_the_end(name, partition, offset, end)))?;
+        }
         let begin = |partition: i32| match known(partition) {
+            Some(offset) if plan.stateful => offset.min(chosen[partition as usize]),
             Some(offset) => offset,
             None if any => earliest[partition as usize],
             None => chosen[partition as usize],
@@ -134,6 +145,14 @@ fn begin(
         plans.push(TopicPlan { name: name.clone(), origins: origins.clone(), partitions });
     }
     Ok(plans)
+}
+
+fn past_the_end(topic: &str, partition: i32, offset: i64, end: i64) -> RunError {
+    let message = format!(
+        "topic {topic}, partition {partition}: the group's offset is {offset}, but the topic ends at {end}: it lost \
+         records, or was created again; reset the group's offsets to choose where to go on (OFFSET_OUT_OF_RANGE)"
+    );
+    RunError::new(Exit::Unavailable, message)
 }
 
 /// Tables are always read whole; of several sources of one topic the earliest start counts.

@@ -78,6 +78,14 @@ fn wait(house: &House, options: &Options, stop: &Stop, ended: &Receiver<End>) ->
     }
 }
 
+/// A function that ends the job as it is, from any thread.
+pub(crate) fn giving_up(ends: &Sender<End>) -> Arc<dyn Fn() + Send + Sync> {
+    let ends = std::sync::Mutex::new(ends.clone());
+    Arc::new(move || {
+        let _ = ends.lock().unwrap_or_else(std::sync::PoisonError::into_inner).send(End::Done);
+    })
+}
+
 /// A function that ends the job with an error, from any thread; only the first error counts.
 pub(crate) fn failing(ends: &Sender<End>) -> Arc<dyn Fn(RunError) + Send + Sync> {
     let ends = std::sync::Mutex::new(ends.clone());

@@ -15,6 +15,7 @@ use super::peers::{Hello, meet};
 use super::{End, Options, failing};
 use crate::error::{Exit, RunError};
 use crate::flow::{self, House, Running};
+use crate::telemetry::Health;
 
 /// A worker sleeps at most this long without looking at its operators.
 const NAP: Duration = Duration::from_millis(100);
@@ -77,6 +78,10 @@ fn drive(worker: &mut Worker, house: &House, graph: &Running) {
             #[cfg(debug_assertions)]
             if delivered.is_some() {
                 panic_if_told(worker.index());
+            }
+            // A process that reads nothing has started, too, when an epoch with a number is delivered.
+            if delivered.is_some_and(|epoch| epoch > 0) {
+                house.telemetry.health().clear(Health::STARTING);
             }
             delivered = now;
             graph.sources.borrow().iter().for_each(|wake| wake());

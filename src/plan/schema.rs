@@ -269,7 +269,7 @@ fn limits() -> Value {
             "depth": to("count", "Of nesting in a value. Default: 64."),
             "ahead": to("duration", "How far an event's time may lie after the wall clock. Default: 24h."),
             "open_epochs": to("count", "Epochs read and not yet delivered. Default: 8."),
-            "open_bytes": to("size", "Payloads read and not yet delivered. Default: 64MiB."),
+            "open_bytes": to("size", "Payloads read and not yet delivered; an epoch of files is read whole. Default: 64MiB."),
             "epoch_records": to("count", "Records of an epoch. Default: 100000."),
             "rejected": { "oneOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*%?\s*$|\$\{" }], "description": "The job stops over this share of the last 10,000 records (5%), or count. Default: 100%." },
         }),

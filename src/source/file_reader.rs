@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::files::{Feed, Lines};
-use super::pace::{OpenEpochs, Reins, Ticks, wall_clock};
+use super::pace::{HALF_READ, OpenEpochs, Reins, Ticks, wall_clock};
 use crate::epoch::operator::Wake;
 use crate::epoch::{Epoch, Origin, Report, UNNAMED};
 use crate::error::RunError;
@@ -96,9 +96,17 @@ impl FileReader {
     pub(super) fn step(&mut self, epoch: Epoch) -> Step {
         self.settle();
         let now = wall_clock();
+        // A clock that was set back makes no epoch longer.
+        self.begun = self.begun.map(|(begun, at)| (begun, at.min(now)));
+        let tables = epoch == 0 && self.inputs.iter().any(|input| matches!(input.origin, Origin::Table(_)));
+        let stopping = (self.reins.stopping)();
+        if stopping && tables && self.reins.gives_up() {
+            return Step::Wait(HALF_READ);
+        }
+        let stopping = stopping && !tables;
         let overtaken = !self.counting && epoch > 0 && self.open.records == 0 && self.reins.is_overtaken(epoch);
         if self.begun.is_none_or(|(begun, _)| begun != epoch) {
-            if (self.reins.stopping)() {
+            if stopping {
                 return self.finish(epoch, now);
             }
             let tables_first = epoch > 0 && !self.counting && !(self.reins.delivered)(0);
@@ -135,7 +143,7 @@ impl FileReader {
         if complete && (self.counting || epoch == 0 || due) || due && goes_by_time {
             return self.close(epoch, opened, now);
         }
-        if (self.reins.stopping)() {
+        if stopping {
             return self.finish(epoch, now);
         }
         let wait = (self.ticks.next(now) - now).max(0) as u64;
@@ -179,12 +187,13 @@ impl FileReader {
         self.reports.push(Report::Closed(now));
         let ended = |input: &FileInput| matches!(input.origin, Origin::Table(_)) || input.feed.all_ended();
         let all_ended = epoch > 0 && self.inputs.iter().all(ended);
-        if all_ended && self.open.records == 0 {
+        let empty = self.open.records == 0;
+        self.open.close(epoch, opened, now, ());
+        if all_ended && empty {
             let sources = self.inputs.iter().map(|input| Report::Finished(input.origin));
             self.reports.extend(sources.collect::<Vec<_>>());
             return Step::End;
         }
-        self.open.close(epoch, opened, now, ());
         Step::Next(if self.counting { epoch + 1 } else { self.reins.next_epoch(epoch, now) })
     }
 

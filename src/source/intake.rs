@@ -200,6 +200,8 @@ pub struct Intake {
     place: Record,
     /// The greatest time of each partition since the last report.
     greatest: Vec<(u32, i32, Micros)>,
+    /// Does its time go by the wall clock?
+    wall_clock: bool,
     metrics: Arc<SourceMetrics>,
     worker: usize,
     events: u64,
@@ -207,7 +209,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// `wall_clock`: is a time too far ahead of the wall clock refused? Not on files.
+    /// `wall_clock`: does its time go by the wall clock, and is one too far ahead of it refused? Not on files.
     pub fn new(plan: &Plan, origin: Origin, wall_clock: bool, metrics: Arc<SourceMetrics>, worker: usize) -> Self {
         let (name, decode, stage, key) = match origin {
             Origin::Source(index) => {
@@ -235,6 +237,7 @@ impl Intake {
             unread: (0..slots as SlotId).filter(|slot| decode.reads.iter().all(|read| read.slot != *slot)).collect(),
             place: Record::default(),
             greatest: Vec::new(),
+            wall_clock,
             metrics,
             worker,
             events: 0,
@@ -277,10 +280,11 @@ impl Intake {
         let outcome = match decoded {
             Ok(time) => {
                 let seen = whole.as_ref().unwrap_or(&self.place);
+                // Without any time: the epoch's. On topics that is its number, on files it is known when it ends.
+                let time = time.or_else(|| self.wall_clock.then_some(epoch as Micros));
                 if let Some(time) = time {
                     note(&mut self.greatest, topic, seen.partition, time);
                 }
-                // Without any time: the epoch's, which is known when it ends.
                 let time = time.unwrap_or(UNTIMED);
                 self.fused.run(epoch, time, &mut slots, seen).map(|layout| layout.map(|layout| (time, layout)))
             }

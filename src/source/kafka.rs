@@ -68,6 +68,8 @@ struct Topic {
     handle: *mut native::rd_kafka_topic_t,
 }
 
+/// What the library says of a record without a timestamp. Others may lie before 1970.
+const NO_TIMESTAMP: i64 = -1;
 /// How many records are taken from the queue at a time.
 const BATCH: usize = 1024;
 
@@ -224,7 +226,7 @@ impl Reader {
                 topic,
                 partition: m.partition,
                 offset: m.offset,
-                timestamp: (timestamp >= 0).then_some(timestamp),
+                timestamp: (timestamp != NO_TIMESTAMP).then_some(timestamp),
                 key: bytes(m.key, m.key_len),
                 value: bytes(m.payload, m.len),
                 message,

@@ -13,4 +13,5 @@ pub mod line_intake;
 mod oldest;
 pub mod operator;
 pub mod pace;
+pub mod topic_input;
 pub mod topic_reader;

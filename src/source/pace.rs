@@ -68,6 +68,8 @@ pub struct Reins {
     pub stopping: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Ends the process with this error.
     pub fail: Arc<dyn Fn(RunError) + Send + Sync>,
+    /// Ends the process with what is delivered: nothing of what is open ever is. `None` where others work with it.
+    pub give_up: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Is all of this epoch delivered?
     pub delivered: Rc<dyn Fn(Epoch) -> bool>,
     pub epoch: Duration,
@@ -82,7 +84,16 @@ pub struct Reins {
     pub closed: Rc<Cell<Epoch>>,
 }
 
+/// How long to wait once more when the process is about to end.
+pub const HALF_READ: Duration = Duration::from_millis(50);
+
 impl Reins {
+    /// Stops in the middle of a table: half of one would be wrong results, and nothing has been delivered. Where there
+    /// are other processes it is read to its end first.
+    pub fn gives_up(&self) -> bool {
+        self.give_up.as_ref().inspect(|give_up| give_up()).is_some()
+    }
+
     /// Is this epoch of a source without a record in it all that others wait for? Then a later one does as well: what
     /// they have closed is not held back until this one's time has come.
     pub fn is_overtaken(&self, epoch: Epoch) -> bool {

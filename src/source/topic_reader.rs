@@ -9,7 +9,8 @@ use super::arrived::Arrived;
 use super::intake::{Batch, Intake};
 use super::kafka::{Position, RawRecord, Reader, owner};
 use super::oldest::{Oldest, age};
-use super::pace::{OpenEpochs, Reins, Ticks, wall_clock};
+use super::pace::{HALF_READ, OpenEpochs, Reins, Ticks, wall_clock};
+use super::topic_input::TopicInput;
 use crate::epoch::{Epoch, Origin, Report};
 use crate::error::RunError;
 use crate::event::Micros;
@@ -24,15 +25,6 @@ const BACKLOG: i64 = 4 * CHUNK as i64;
 const LOOK_AGAIN: Micros = 10_000;
 /// How often lag and new partitions are looked at.
 const LOOK_AROUND: Micros = 1_000_000;
-
-/// A topic that this worker may read partitions of.
-pub struct TopicInput {
-    pub name: Arc<str>,
-    /// Who reads it, each with the topic's number in their list.
-    pub origins: Vec<(Origin, u32)>,
-    /// Where each partition begins and where it ended when the job started.
-    pub partitions: Vec<(i64, i64)>,
-}
 
 /// Offsets of the next records, by topic and partition.
 pub type Offsets = BTreeMap<(Arc<str>, i32), i64>;
@@ -76,7 +68,8 @@ pub struct TopicReader {
     phase: Phase,
     opened: Micros,
     looked_around: Micros,
-    settled: Offsets,
+    /// What the last epoch that moved any left to be settled.
+    told: Offsets,
     pub batch: Batch,
     block: Block,
     /// Of the epoch that is being read.
@@ -143,7 +136,7 @@ impl TopicReader {
             phase: Phase::Tables,
             opened: wall_clock(),
             looked_around: 0,
-            settled: Offsets::new(),
+            told: Offsets::new(),
             oldest: Oldest::default(),
             batch,
             block: Block::default(),
@@ -159,7 +152,7 @@ impl TopicReader {
         let mut all = Vec::new();
         for topic in &self.topics {
             let mine = (0..topic.partitions.len() as i32).filter(|partition| self.owns(topic, *partition));
-            mine.for_each(|partition| all.extend(opened(topic, partition)));
+            mine.for_each(|partition| all.extend(topic.opened(partition)));
         }
         self.batch.reports.append(&mut all);
         self.assign(true)
@@ -169,13 +162,23 @@ impl TopicReader {
     pub fn step(&mut self, epoch: Epoch) -> Result<Next, RunError> {
         self.settle();
         let now = wall_clock();
-        if (self.reins.stopping)() {
+        if now < self.opened {
+            // The clock was set back, which makes no epoch longer.
+            (self.opened, self.looked_around, self.look_at) = (now, now, 0);
+        }
+        let stopping = (self.reins.stopping)();
+        if stopping && self.phase != Phase::Tables {
             self.batch.reports.push(Report::Stopping);
             return Ok(self.end(epoch, now));
         }
         match self.phase {
             Phase::Tables => {
+                if stopping && self.reins.gives_up() {
+                    return Ok(Next::Wait(HALF_READ));
+                }
                 let read = self.read(epoch, CHUNK, now)?;
+                // A long table is seen to be read.
+                self.intakes.iter_mut().for_each(|intake| intake.report(&mut self.batch.reports));
                 if self.reached(true) {
                     self.phase = Phase::TablesDone;
                     return Ok(self.close(epoch, now));
@@ -270,7 +273,6 @@ impl TopicReader {
     /// Hears what was delivered.
     pub fn settle(&mut self) {
         if let Some(Settle { offsets, .. }) = self.reins.settle(&mut self.open).into_iter().flatten().last() {
-            self.settled.clone_from(&offsets);
             (self.links.delivered)(offsets);
         }
     }
@@ -312,8 +314,12 @@ impl TopicReader {
             intake.report(&mut self.batch.reports);
         }
         self.batch.reports.push(Report::Closed(now));
-        let oldest = std::mem::take(&mut self.oldest);
-        let settle = (self.open.records > 0).then(|| Settle { offsets: self.offsets(), oldest });
+        let (offsets, oldest) = (self.offsets(), std::mem::take(&mut self.oldest));
+        // Where a partition ends in aborted records it is read on without one.
+        let settle = (offsets != self.told).then(|| {
+            self.told.clone_from(&offsets);
+            Settle { offsets, oldest }
+        });
         self.open.close(epoch, self.opened, now, settle);
         self.reins.telemetry.epochs().set_open(self.reins.worker, self.open.len() as u64 + 1);
     }
@@ -325,7 +331,7 @@ impl TopicReader {
 
     /// Has this worker read all that was there at start, of its tables or of everything?
     fn reached(&self, tables: bool) -> bool {
-        let counts = |topic: &&(usize, &TopicInput)| !tables || is_table(topic.1);
+        let counts = |topic: &&(usize, &TopicInput)| !tables || topic.1.is_table();
         self.topics.iter().enumerate().filter(|topic| counts(&topic)).all(|(number, topic)| {
             topic.partitions.iter().enumerate().all(|(partition, (start, end))| {
                 let partition = partition as i32;
@@ -345,7 +351,7 @@ impl TopicReader {
     /// deliver still learns that it was taken over.
     fn assign(&mut self, tables: bool) -> Result<(), RunError> {
         let mut from = Vec::new();
-        for (number, topic) in self.topics.iter().enumerate().filter(|(_, topic)| is_table(topic) == tables) {
+        for (number, topic) in self.topics.iter().enumerate().filter(|(_, topic)| topic.is_table() == tables) {
             for (partition, (start, _)) in topic.partitions.iter().enumerate() {
                 let partition = partition as i32;
                 if self.owns(topic, partition) {
@@ -374,7 +380,7 @@ impl TopicReader {
                 self.topics[number].partitions.push((0, 0));
                 if self.owns(&self.topics[number], partition) {
                     new.push(Position { topic: number, partition, offset: 0 });
-                    self.batch.reports.extend(opened(&self.topics[number], partition));
+                    self.batch.reports.extend(self.topics[number].opened(partition));
                 }
             }
         }
@@ -388,12 +394,4 @@ impl TopicReader {
 
 fn micros(time: Micros) -> Duration {
     Duration::from_micros(time.max(1) as u64)
-}
-
-fn is_table(topic: &TopicInput) -> bool {
-    topic.origins.iter().any(|(origin, _)| matches!(origin, Origin::Table(_)))
-}
-
-fn opened(topic: &TopicInput, partition: i32) -> Vec<Report> {
-    topic.origins.iter().map(|(origin, number)| Report::Opened(*origin, *number, partition)).collect()
 }

@@ -242,3 +242,22 @@ fn check_good(scene: &Scene<'_>, poison: &[Poison]) {
     let due = (0..goods("orders")).map(|n| Rec::value(format!(r#"{{"id":{n},"rule":"r1"}}"#)));
     expect("due", due.collect());
 }
+
+/// A time before 1970 is a time like any other; without one a record has that of its epoch.
+#[test]
+fn records_of_odd_times_or_none_have_a_time() {
+    let scene = Scene::copy(1);
+    let times = [-62_135_596_800_000, -1, -2, 5];
+    let order = |time: &i64| Rec { timestamp: Some(*time), ..Rec::value(format!(r#"{{"id":{time}}}"#)) };
+    scene.produce("orders", times.iter().map(order));
+    scene.catch_up(&[]);
+    let out = scene.broker.read_all(&scene.topic("out"));
+    let time_of = |id: i64| {
+        let of_id = |record: &&Got| record.text().contains(&format!(r#""id":{id},"#));
+        out.iter().find(of_id).and_then(|record| record.timestamp)
+    };
+    for time in [-62_135_596_800_000, -2, 5] {
+        assert_eq!(time_of(time), Some(time));
+    }
+    assert!(time_of(-1).is_some_and(|time| time > 1_700_000_000_000), "the epoch's own: {:?}", time_of(-1));
+}

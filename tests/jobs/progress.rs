@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::job as oracle;
 use crate::scene::{SOON, Scene, ends, hosts, orders, terminate};
-use crate::support::{Rec, wait_until};
+use crate::seen::{get, http_address};
+use crate::support::{End, Rec, wait_until};
 
 /// Per partition, the offsets of the orders that were delivered.
 fn delivered(scene: &Scene<'_>, partitions: usize) -> Vec<Vec<i64>> {
@@ -120,4 +121,93 @@ fn sigterm_to_one_process_ends_all_cleanly() {
         ends(second, 0);
         ends(first, 0);
     });
+}
+
+/// Counts beside copying, so that it keeps state.
+const COUNTING: &str = r#"
+name: counting
+sources:
+  orders: { kafka: { topic: "${TIDEMILL_TEST_PREFIX}.orders", start: latest } }
+aggregate:
+  counts: { from: orders, by: [], measures: { n: count(*) } }
+emit:
+  out: { from: orders, kafka: { topic: "${TIDEMILL_TEST_PREFIX}.out" } }
+  counts: { from: counts, kafka: { topic: "${TIDEMILL_TEST_PREFIX}.counts" } }
+dead_letters: { kafka: { topic: "${TIDEMILL_TEST_PREFIX}.dead" } }
+"#;
+
+#[test]
+fn a_job_with_state_that_starts_at_the_end_misses_nothing_between_two_runs() {
+    let scene = Scene::new(COUNTING).with_copy_topics(1);
+    scene.create("counts", 1);
+    let job = scene.start(&["--http", "127.0.0.1:0"]);
+    let address = http_address(&job);
+    wait_until(SOON, "it is ready", || get(&address, "/readyz").0 == 200);
+    scene.produce("orders", orders(0..5));
+    wait_until(SOON, "all is settled", || scene.committed("orders", 1) == [5]);
+    job.kill();
+    scene.produce("orders", orders(5..10));
+    scene.catch_up(&[]);
+    let mut ids: Vec<u64> = scene.values("out").iter().map(|value| value["id"].as_u64().unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_offset_past_the_end_stops_the_job() {
+    let scene = Scene::copy(1);
+    scene.produce("orders", orders(0..10));
+    scene.catch_up(&[]);
+    scene.broker.commit(&scene.group, &scene.topic("orders"), 0, 11);
+    let stderr = ends(scene.start(&["--until-caught-up"]), 69);
+    assert!(stderr.contains("offset is 11") && stderr.contains("ends at 10"), "{stderr}");
+    assert_eq!(scene.values("out").len(), 10);
+}
+
+#[test]
+fn an_aborted_transaction_at_the_end_is_passed() {
+    let scene = Scene::copy(1);
+    scene.produce("orders", orders(0..10));
+    let job = scene.start(&[]);
+    scene.await_records("out", 10);
+    drop(scene.broker.transaction(&scene.topic("orders"), orders(10..30), End::Abort));
+    wait_until(SOON, "the control record is passed", || scene.committed("orders", 1) == [31]);
+    terminate(job);
+    assert_eq!(scene.values("out").len(), 10);
+}
+
+/// Copies a table.
+const TABLE: &str = r#"
+name: table
+tables:
+  users: { kafka: { topic: "${TIDEMILL_TEST_PREFIX}.users" } }
+sources:
+  orders: { kafka: { topic: "${TIDEMILL_TEST_PREFIX}.orders" } }
+emit:
+  out: { from: users, kafka: { topic: "${TIDEMILL_TEST_PREFIX}.out" } }
+  orders: { from: orders, kafka: { topic: "${TIDEMILL_TEST_PREFIX}.dead" } }
+dead_letters: { kafka: { topic: "${TIDEMILL_TEST_PREFIX}.dead" } }
+"#;
+
+#[test]
+fn half_a_table_is_never_delivered() {
+    let scene = Scene::new(TABLE).with_copy_topics(1);
+    scene.create("users", 1);
+    let row = |n: u64| Rec::keyed(format!("u{}", n % 50_000), format!(r#"{{"n":{n}}}"#));
+    scene.produce("users", (0..50_000).map(row));
+    // Of the rows none is left, which is known only at the end.
+    scene.produce("users", (0..50_000).map(|n| Rec { value: None, ..row(n) }));
+    for workers in ["1", "2"] {
+        let mut job = scene.start(&["-w", workers, "--http", "127.0.0.1:0"]);
+        let address = http_address(&job);
+        wait_until(SOON, "it reads the table", || {
+            let metrics = get(&address, "/metrics").1;
+            let read = r#"tidemill_source_events_total{source="users"} "#;
+            let count = metrics.lines().find_map(|line| line.strip_prefix(read)).and_then(|n| n.parse::<u64>().ok());
+            !job.is_running() || count.is_some_and(|count| count > 0)
+        });
+        terminate(job);
+        assert!(scene.values("out").is_empty(), "all rows are deleted, by the end of the table");
+    }
 }
