@@ -68,6 +68,7 @@ fn wait(house: &House, options: &Options, stop: &Stop, ended: &Receiver<End>) ->
         }
         kafka::look_after(house, options)?;
         if stop.is_requested() {
+            house.telemetry.health().set_not_ready("stop", "the job is stopping");
             let since = asked.get_or_insert_with(Instant::now).elapsed();
             if since > options.drain_timeout {
                 let seconds = options.drain_timeout.as_secs();

@@ -15,10 +15,13 @@ use super::peers::{Hello, meet};
 use super::{End, Options, failing};
 use crate::error::{Exit, RunError};
 use crate::flow::{self, House, Running};
+use crate::source::pace::wall_clock;
 use crate::telemetry::Health;
 
 /// A worker sleeps at most this long without looking at its operators.
 const NAP: Duration = Duration::from_millis(100);
+/// Beside two epochs, how long nothing may be delivered before `/readyz` says so.
+const STALLED: Duration = Duration::from_secs(10);
 /// How long processes wait for each other at start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -67,6 +70,7 @@ fn drive(worker: &mut Worker, house: &House, graph: &Running) {
             looked = Instant::now();
             if worker.index() == house.first_worker {
                 house.telemetry.epochs().set_held_by(graph.held_by().as_ref());
+                tell_stalled(house, graph);
             }
             // A source may be asleep for as long as an epoch is.
             if (house.stop.is_requested)() {
@@ -92,6 +96,21 @@ fn drive(worker: &mut Worker, house: &House, graph: &Running) {
     while worker.has_dataflows() {
         graph.sources.borrow().iter().for_each(|wake| wake());
         worker.step();
+    }
+}
+
+/// A job that delivers nothing is not ready: its oldest epoch has been open for much longer than epochs are.
+fn tell_stalled(house: &House, graph: &Running) {
+    let oldest = graph.probe.with_frontier(|frontier| frontier.first().copied());
+    // Epochs of topics are numbered by the clock. Before them stands the start.
+    let Some(oldest) = oldest.filter(|oldest| house.wall_clock && *oldest > 0) else { return };
+    let open = Duration::from_micros((wall_clock() as u64).saturating_sub(oldest));
+    let health = house.telemetry.health();
+    if open > STALLED + 2 * house.epoch {
+        let by = graph.held_by().map_or(String::new(), |step| format!(", held by {step}"));
+        health.set_not_ready("delivery", format!("nothing has been delivered for {} s{by}", open.as_secs()));
+    } else {
+        health.clear("delivery");
     }
 }
 

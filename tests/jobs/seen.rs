@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::scene::{SOON, Scene, orders, terminate};
+use crate::scene::{SOON, Scene, ends, orders, terminate};
 use crate::support::{Job, Rec, wait_until};
 
 /// Where a job that was started with `--http 127.0.0.1:0` listens: its log says it.
@@ -152,4 +152,25 @@ fn on_a_terminal_it_shows_how_it_runs_and_wipes_that_away() {
     let shown = terminate(job);
     let last = shown.rsplit("\x1b[").next().unwrap_or_default();
     assert!(!last.contains("/s"), "the line is still there: {shown:?}");
+}
+
+#[test]
+fn a_job_that_delivers_nothing_or_stops_is_not_ready() {
+    let scene = Scene::copy(2);
+    let jobs = scene.start_processes(2, &["--http", "127.0.0.1:0"]);
+    let address = http_address(&jobs[0]);
+    wait_until(SOON, "it is ready", || get(&address, "/readyz").0 == 200);
+    let says = |what: &str| {
+        let (status, body) = get(&address, "/readyz");
+        status == 503 && body.contains(what)
+    };
+    jobs[1].signal(libc::SIGSTOP);
+    wait_until(SOON, "nothing is delivered without the other process", || says("delivery: nothing"));
+    jobs[1].signal(libc::SIGCONT);
+    wait_until(SOON, "it is ready again", || get(&address, "/readyz").0 == 200);
+    jobs[1].signal(libc::SIGSTOP);
+    jobs[0].signal(libc::SIGTERM);
+    wait_until(SOON, "it says that it stops", || says("stop: the job is stopping"));
+    jobs[1].signal(libc::SIGCONT);
+    jobs.into_iter().for_each(|job| drop(ends(job, 0)));
 }
