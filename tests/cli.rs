@@ -286,3 +286,24 @@ fn what_is_no_regular_file_may_be_shared() {
         assert_eq!((said.code, said.out.lines().count()), (0, lines), "{shared}: {}", said.err);
     }
 }
+
+#[test]
+fn a_value_of_the_environment_is_in_no_dead_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let file = "
+name: secrets
+sources: { events: { kafka: { topic: events } } }
+shape: { s: { from: events, set: { x: '1 / (length(''${PASSWORD}'') - n)' , y: 'CAST(''${PASSWORD}'' || n AS BIGINT)' } } }
+emit: { out: { from: s, kafka: { topic: out } } }
+";
+    std::fs::write(path("job.yaml"), file).unwrap();
+    std::fs::write(path("events"), "{\"n\":7}\n{\"n\":1}\n").unwrap();
+    let (job, input, letters) = (path("job.yaml"), format!("events={}", path("events")), path("letters"));
+    let arguments = ["run", &job, "--input", &input, "--dead-letters", &letters, "--http", "off"];
+    let said = say(tidemill(&arguments).env("PASSWORD", "hunter2"));
+    assert_eq!(said.code, 0, "{}", said.err);
+    let letters = std::fs::read_to_string(letters).unwrap();
+    assert_eq!(letters.matches("${PASSWORD}").count(), 3, "{letters}");
+    assert!(!letters.contains("hunter2") && !said.err.contains("hunter2"), "{letters}\n{}", said.err);
+}

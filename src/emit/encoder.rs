@@ -3,6 +3,7 @@
 //! Pure. Over an append stream an event gives one record; over a changing collection a change gives the newest row,
 //! or a tombstone where a row is gone.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -87,6 +88,11 @@ impl Encoder {
 
     fn of(&self) -> &Output {
         &self.plan.outputs[self.output]
+    }
+
+    /// A message without what the environment gave.
+    pub fn hide<'a>(&self, message: &'a str) -> Cow<'a, str> {
+        self.plan.hidden.hide(message)
     }
 
     /// What stands for an event of this output among the dead letters.

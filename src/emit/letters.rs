@@ -9,7 +9,7 @@ use super::deliver::{Letters, Outgoing, Place, Within};
 use super::key;
 use crate::error::Rejected;
 use crate::event::{Header, OutRecord, Position, Record, Value};
-use crate::plan::Plan;
+use crate::plan::{Hidden, Plan};
 
 /// Bytes that a message may have.
 const LONGEST_MESSAGE: usize = 8 << 10;
@@ -21,6 +21,7 @@ const VALUE_BYTES: &str = "tidemill.value.bytes";
 #[derive(Clone)]
 pub struct DeadLetters {
     job: Arc<str>,
+    hidden: Hidden,
     output: u16,
     partitions: i32,
 }
@@ -28,11 +29,11 @@ pub struct DeadLetters {
 impl DeadLetters {
     /// `output` is the number of the dead letters among all outputs, `partitions` those of their topic.
     pub fn new(plan: &Plan, output: u16, partitions: i32) -> Self {
-        Self { job: plan.name.clone(), output, partitions }
+        Self { job: plan.name.clone(), hidden: plan.hidden.clone(), output, partitions }
     }
 
     /// Kafka Connect's headers. One that the record has already is not overwritten.
-    fn headers(&self, rejected: &Rejected) -> Vec<Header> {
+    fn headers(&self, rejected: &Rejected, message: &str) -> Vec<Header> {
         let Record { topic, partition, offset, .. } = &*rejected.record;
         let reasons = [
             ("topic", topic.to_string()),
@@ -44,7 +45,7 @@ impl DeadLetters {
             ("stage", rejected.stage.name().to_owned()),
             ("class.name", rejected.step.to_string()),
             ("exception.class.name", rejected.reason.to_string()),
-            ("exception.message", cut(&rejected.message).to_owned()),
+            ("exception.message", message.to_owned()),
         ];
         let mut headers = rejected.record.headers.clone();
         for (name, value) in reasons {
@@ -57,11 +58,13 @@ impl DeadLetters {
 impl Letters for DeadLetters {
     fn letter(&self, rejected: &Rejected) -> Outgoing {
         let record = &rejected.record;
+        let message = self.hidden.hide(&rejected.message);
+        let message = cut(&message);
         // Within an epoch dead letters go by where they came from, then by who rejected them and why.
         let position = [
             Position::Item(rejected.stage as u64),
             Position::Rule(Value::text(&rejected.step)),
-            Position::Rule(Value::text(cut(&rejected.message))),
+            Position::Rule(Value::text(message)),
         ];
         let within = Within::Event(0, position.into_iter().collect());
         let place = Place { by: Box::default(), within };
@@ -72,7 +75,7 @@ impl Letters for DeadLetters {
         let record = OutRecord {
             key: record.key.clone(),
             value: record.value.clone(),
-            headers: self.headers(rejected),
+            headers: self.headers(rejected, message),
             timestamp: record.timestamp,
         };
         Outgoing { output: self.output, partition, place, record, origin: rejected.record.clone() }
@@ -113,7 +116,7 @@ mod tests {
     }
 
     fn letters() -> DeadLetters {
-        DeadLetters { job: "triggers".into(), output: 3, partitions: 4 }
+        DeadLetters { job: "triggers".into(), hidden: Hidden::default(), output: 3, partitions: 4 }
     }
 
     fn header(letter: &Outgoing, name: &str) -> Option<String> {

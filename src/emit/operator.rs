@@ -60,7 +60,8 @@ impl Emitter {
             let key = change.key.clone();
             if let Err(rejection) = self.encoder.change(change, now, &mut made.results) {
                 self.metrics.rejected(rejection.reason, 1);
-                tracing::warn!(output = %self.encoder.name(), ?key, error = rejection.message, "a row was left out");
+                let error = self.encoder.hide(&rejection.message);
+                tracing::warn!(output = %self.encoder.name(), ?key, %error, "a row was left out");
             }
         }
         self.metrics.events_out(made.results.len() as u64);

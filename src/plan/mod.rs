@@ -19,6 +19,7 @@ mod build;
 mod env;
 mod explain;
 mod frame;
+mod hidden;
 mod near;
 mod outline;
 mod problems;
@@ -31,6 +32,7 @@ mod types;
 mod yaml;
 
 pub use explain::{Style, explain};
+pub use hidden::Hidden;
 pub use report::report;
 pub use schema::schema;
 pub use scope::{Scope, must_be_boolean};
@@ -127,6 +129,7 @@ fn plan(text: &str, outline: &Outline<'_>, problems: &mut Problems) -> Option<Pl
         unused: unused.map(|(decl, _)| decl.name.clone()).collect(),
         dead_letters,
         limits,
+        hidden: Hidden::new(problems.environment().to_vec(), text),
     })
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Each is kept once, and what the environment gave is taken out of every message: it may be a secret.
 
+use std::borrow::Cow;
+
+use super::hidden::Hidden;
 use crate::error::{Severity, SpecError, TextError};
 use crate::plan::yaml::{Scalar, Span};
 
@@ -115,17 +118,13 @@ impl Problems {
     }
 
     /// Everything found in this file, by position, each once.
-    pub fn finish(mut self, file: &str) -> Vec<SpecError> {
-        // What the file itself says is no secret, and a character or two are none.
-        self.hidden.retain(|(_, value)| value.chars().count() >= 3 && !file.contains(value.as_str()));
-        self.hidden.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+    pub fn finish(self, file: &str) -> Vec<SpecError> {
+        let hidden = Hidden::new(self.hidden, file);
         let mut list = self.list;
         for error in &mut list {
             for text in [&mut error.message, &mut error.label].into_iter().chain(&mut error.help) {
-                for (place, value) in &self.hidden {
-                    if text.contains(value.as_str()) {
-                        *text = text.replace(value.as_str(), place);
-                    }
+                if let Cow::Owned(without) = hidden.hide(text) {
+                    *text = without;
                 }
             }
         }

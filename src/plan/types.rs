@@ -9,7 +9,7 @@ use crate::event::{LayoutId, Micros, SlotId};
 use crate::expr::{AggCall, Expr, Type};
 use crate::json::Path;
 use crate::pattern::Pattern;
-use crate::plan::Scope;
+use crate::plan::{Hidden, Scope};
 
 pub type FrameId = usize;
 
@@ -29,6 +29,8 @@ pub struct Plan {
     pub unused: Vec<Arc<str>>,
     pub dead_letters: DeadLetters,
     pub limits: Limits,
+    /// What the environment gave the file.
+    pub hidden: Hidden,
     /// Does any step keep state (aggregate; later dedupe and the like)? A job that has none resumes from offsets.
     pub stateful: bool,
 }

@@ -130,7 +130,8 @@ impl Shaper {
             Ok(event) => result = Some(event),
             Err(rejected) if count => {
                 self.metrics.rejected(rejected.reason, 1);
-                tracing::warn!(step = %self.step().name, ?key, error = rejected.message, "a row was left out");
+                let error = self.plan.hidden.hide(&rejected.message);
+                tracing::warn!(step = %self.step().name, ?key, %error, "a row was left out");
             }
             Err(_) => {}
         });
