@@ -13,15 +13,31 @@ use crate::error::Exit;
 
 /// Asks a job to stop: read nothing more, deliver what is open, settle, end. Once asked it stays so.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    requested: AtomicBool,
+    begun: AtomicBool,
+}
 
 impl Stop {
     pub fn request(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.requested.store(true, Ordering::SeqCst);
     }
 
     pub fn is_requested(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.requested.load(Ordering::SeqCst)
+    }
+
+    /// From now on there may be something to deliver. Until then a job that is asked to stop ends at once: it waits
+    /// for brokers, within calls that last up to half a minute.
+    pub fn begin(&self) {
+        self.0.begun.store(true, Ordering::SeqCst);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.begun.load(Ordering::SeqCst)
     }
 }
 
@@ -61,19 +77,23 @@ impl Signals {
                 else => return,
             };
             if asked {
-                exit_now();
+                exit_now(Exit::Interrupted);
             }
             asked = true;
+            if !stop.has_begun() {
+                tracing::info!(signal = name, "stopped before it had begun");
+                exit_now(Exit::Clean);
+            }
             tracing::info!(signal = name, "stopping: delivering what is open; a second signal ends at once");
             stop.request();
         }
     }
 }
 
-/// Without unwinding, destructors or handlers of exit: any of them may be what the second signal is about.
-fn exit_now() -> ! {
+/// Without unwinding, destructors or handlers of exit: any of them may be what the signal is about.
+fn exit_now(exit: Exit) -> ! {
     // SAFETY: `_exit` takes any number and does not return.
-    unsafe { libc::_exit(Exit::Interrupted as i32) }
+    unsafe { libc::_exit(exit as i32) }
 }
 
 #[cfg(test)]
@@ -98,6 +118,7 @@ mod tests {
     fn child() {
         let Ok(which) = std::env::var(CHILD) else { return };
         let (stop, (sender, receiver)) = (Stop::default(), mpsc::channel());
+        stop.begin();
         watch(stop.clone(), move || sender.send("report").unwrap()).unwrap();
         raise(libc::SIGUSR1);
         assert_eq!(receiver.recv_timeout(PATIENCE), Ok("report"));

@@ -210,6 +210,7 @@ struct Between {
 
 impl Between {
     fn run<R>(&self, events: Vec<Event>, now: Micros, made: &mut Made<R>, ask: impl Fn(Event, Option<Key>) -> R) {
+        let started = Instant::now();
         let program = self.shaper.program();
         let segment = program.segments().nth(self.segment).expect("one more segment than lookups");
         let mut drops = Drops::default();
@@ -226,15 +227,18 @@ impl Between {
         metrics.dropped("where", drops.condition);
         metrics.dropped("unnest", drops.nothing_to_unnest);
         made.rejected.iter().for_each(|r| metrics.rejected(r.reason, 1));
+        metrics.add_busy(self.shaper.worker, started.elapsed());
     }
 
     fn fill(&self, answers: Vec<(Event, Option<Row>)>) -> Vec<Event> {
+        let started = Instant::now();
         let program = self.shaper.program();
         let segment = program.segments().nth(self.segment).expect("one more segment than lookups");
         let mut drops = Drops::default();
         let fill = |(event, row): (Event, Option<Row>)| segment.fill(event, row.as_ref(), &mut drops);
         let events = answers.into_iter().filter_map(fill).collect();
         self.shaper.metrics.dropped("lookup", drops.required);
+        self.shaper.metrics.add_busy(self.shaper.worker, started.elapsed());
         events
     }
 }

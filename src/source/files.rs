@@ -216,7 +216,8 @@ impl Input {
 }
 
 fn cannot(what: &str, path: &str, error: &io::Error) -> RunError {
-    RunError::new(Exit::Unavailable, format!("cannot {what} the input {path}: {error}"))
+    let exit = if error.kind() == io::ErrorKind::NotFound { Exit::Usage } else { Exit::Unavailable };
+    RunError::new(exit, format!("cannot {what} the input {path}: {error}"))
 }
 
 fn reader(path: &str) -> io::Result<Box<dyn Read + Send>> {

@@ -1,9 +1,10 @@
 //! Where a job goes on: from what it has delivered, or from the start if it must rebuild its state.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::model::job as oracle;
-use crate::scene::{SOON, Scene, ends, hosts, orders, terminate};
+use crate::scene::{SOON, Scene, ends, ends_within, hosts, orders, terminate};
 use crate::seen::{get, http_address};
 use crate::support::{End, Rec, wait_until};
 
@@ -210,4 +211,16 @@ fn half_a_table_is_never_delivered() {
         terminate(job);
         assert!(scene.values("out").is_empty(), "all rows are deleted, by the end of the table");
     }
+}
+
+#[test]
+fn a_job_that_waits_for_its_brokers_stops_when_it_is_asked_to() {
+    let scene = Scene::copy(1);
+    let nobody = hosts(1);
+    let job = scene.start(&["--brokers", &nobody[0], "--http", "127.0.0.1:0"]);
+    // It has an address before it looks for brokers.
+    http_address(&job);
+    job.signal(libc::SIGTERM);
+    let stderr = ends_within(job, 0, Duration::from_secs(10));
+    assert!(stderr.contains("stopped before it had begun"), "{stderr}");
 }
