@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 use serde_json::json;
 
@@ -57,7 +58,12 @@ impl FailureStyle {
 /// Reads the arguments and the environment. An error, and a help text, has been printed; the code is how to end.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ExitCode> {
     let parsed = command().try_get_matches_from(arguments).and_then(|found| Arguments::from_arg_matches(&found));
-    parsed.map(|arguments| arguments.command).map_err(|error| {
+    parsed.map(|arguments| arguments.command).map_err(|mut error| {
+        // A client setting that is mistyped may be a secret all the same.
+        let of_setting = |argument: &ContextValue| argument.to_string().starts_with("-X");
+        if error.get(ContextKind::InvalidArg).is_some_and(of_setting) {
+            error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".to_owned()));
+        }
         // Where help cannot be printed, as into a closed pipe, there is no one to tell.
         let _ = error.print();
         if error.use_stderr() { ExitCode::from(Exit::Usage as u8) } else { ExitCode::SUCCESS }

@@ -72,6 +72,20 @@ fn help_never_shows_what_the_environment_holds() {
 }
 
 #[test]
+fn a_mistyped_setting_is_not_shown() {
+    for variable in [false, true] {
+        let mut command = tidemill(&["run", "job.yaml"]);
+        match variable {
+            true => command.env("TIDEMILL_OPTIONS", "sasl.password:hunter2"),
+            false => command.args(["-X", "sasl.password:hunter2"]),
+        };
+        let said = say(&mut command);
+        assert!(!said.err.contains("hunter2"), "{}", said.err);
+        assert!(variable || said.code == 64 && said.err.contains("KEY=VALUE"), "{} {}", said.code, said.err);
+    }
+}
+
+#[test]
 fn wrong_arguments_end_with_64_and_say_why_on_standard_error() {
     for (arguments, message) in [
         (&[][..], "Usage: tidemill <COMMAND>"),
