@@ -157,8 +157,10 @@ impl Encoder {
 
     fn key(&self, event: &Event, row_key: Option<&Key>, row: Row<'_>) -> Result<Option<Bytes>, Rejection> {
         let output = self.of();
+        // A collection has a row whose key is NULL, too.
+        let or_null = |key: Option<Bytes>| key.or_else(|| row_key.is_some().then(|| Bytes::from_static(b"null")));
         if output.key_is_input {
-            return Ok(event.record.key.clone());
+            return Ok(or_null(event.record.key.clone()));
         }
         let write = |values: &[Value]| {
             let mut scratch = self.scratch.borrow_mut();
@@ -170,8 +172,7 @@ impl Encoder {
             (None, Some(key)) => write(key),
             (None, None) => return Ok(None),
         };
-        // A collection has a row whose key is NULL, too.
-        Ok(key.or_else(|| row_key.is_some().then(|| Bytes::from_static(b"null"))))
+        Ok(or_null(key))
     }
 
     fn partition(

@@ -138,40 +138,30 @@ fn canonical_number(text: &str) -> Value {
     }
 }
 
+/// JSON text without white space, numbers in their shortest form, members sorted.
 fn canonical_json(text: &str) -> String {
-    rewrite(text, true)
-}
-
-/// JSON text without white space, numbers in their shortest form, members in their order.
-pub fn compact_json(text: &str) -> String {
-    rewrite(text, false)
-}
-
-fn rewrite(text: &str, sorted: bool) -> String {
     match serde_json::from_str(text) {
         Ok(value) => {
             let mut to = String::with_capacity(text.len());
-            write_json(&value, sorted, &mut to);
+            write_json(&value, &mut to);
             to
         }
         Err(_) => text.to_owned(),
     }
 }
 
-fn write_json(value: &serde_json::Value, sort: bool, to: &mut String) {
+fn write_json(value: &serde_json::Value, to: &mut String) {
     match value {
         serde_json::Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
-            if sort {
-                members.sort_by_key(|member| member.0);
-            }
+            members.sort_by_key(|member| member.0);
             let mut separator = '{';
             for (name, member) in members {
                 to.push(separator);
                 separator = ',';
                 to.push_str(&serde_json::Value::from(name.as_str()).to_string());
                 to.push(':');
-                write_json(member, sort, to);
+                write_json(member, to);
             }
             to.push_str(if separator == '{' { "{}" } else { "}" });
         }
@@ -181,7 +171,7 @@ fn write_json(value: &serde_json::Value, sort: bool, to: &mut String) {
                 if i > 0 {
                     to.push(',');
                 }
-                write_json(item, sort, to);
+                write_json(item, to);
             }
             to.push(']');
         }

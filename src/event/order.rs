@@ -245,13 +245,22 @@ fn hash_json<H: Hasher>(value: &serde_json::Value, state: &mut H) {
     match value {
         J::Null => 0u8.hash(state),
         J::Bool(b) => (1u8, b).hash(state),
-        J::Number(n) => Canonical::parse(n.as_str()).hash(state),
-        J::String(s) => s.hash(state),
-        J::Array(items) => items.iter().for_each(|item| hash_json(item, state)),
-        J::Object(members) => sorted(members).into_iter().for_each(|(k, v)| {
-            k.hash(state);
-            hash_json(v, state);
-        }),
+        J::Number(n) => {
+            2u8.hash(state);
+            Canonical::parse(n.as_str()).hash(state);
+        }
+        J::String(s) => (3u8, s).hash(state),
+        J::Array(items) => {
+            (4u8, items.len() as u64).hash(state);
+            items.iter().for_each(|item| hash_json(item, state));
+        }
+        J::Object(members) => {
+            (5u8, members.len() as u64).hash(state);
+            for (name, value) in sorted(members) {
+                name.hash(state);
+                hash_json(value, state);
+            }
+        }
     }
 }
 
@@ -312,6 +321,31 @@ mod tests {
                 assert_eq!(value(a).cmp(&Value::Number((*b).into())), i.cmp(&j), "{a} {b}");
             }
         }
+    }
+
+    #[test]
+    fn json_of_unlike_structure_has_unlike_hashes() {
+        let texts = [
+            "[]",
+            "{}",
+            "[[]]",
+            "[{}]",
+            "[1,2]",
+            "[1,[2]]",
+            "[[1],2]",
+            "[[1,2]]",
+            r#"["a",1]"#,
+            r#"{"a":1}"#,
+            r#"[["a",1]]"#,
+            "[null]",
+            "[0]",
+            r#"["a"]"#,
+            r#"{"a":[]}"#,
+            r#"{"a":{}}"#,
+        ];
+        let hashes: std::collections::BTreeSet<u64> =
+            texts.iter().map(|text| hash(&Value::Json((*text).into()))).collect();
+        assert_eq!(hashes.len(), texts.len());
     }
 
     #[test]

@@ -24,20 +24,24 @@ pub(super) struct Table<'s> {
 impl<'s> Streams<'s> {
     pub(super) fn add_tables(&mut self, records: Vec<Edge<'s, TableRecord>>) {
         let plan = self.house.plan.clone();
-        let sources: Vec<Origin> = (0..plan.sources.len()).map(Origin::Source).collect();
+        // What a `ttl` goes by: the sources, or where there is none the tables.
+        let origins: Vec<Origin> = match plan.sources.len() {
+            0 => (0..plan.tables.len()).map(Origin::Table).collect(),
+            sources => (0..sources).map(Origin::Source).collect(),
+        };
         for (index, records) in records.into_iter().enumerate() {
             let name = &plan.tables[index].name;
-            let origins = if sources.is_empty() { vec![Origin::Table(index)] } else { sources.clone() };
             let metrics = self.house.telemetry.step(name);
             let step =
                 TableStep { plan: plan.clone(), table: index, metrics, worker: self.local(), origins: origins.clone() };
             let changes = table::rows(step, records.clone(), self.clock.clone());
             let id = StreamId::Table(index);
             if self.is_read_as_collection(id) {
-                let collection = table::collection(changes.clone(), self.clock.clone(), name);
+                let collection =
+                    table::collection(changes.clone(), self.clock.clone(), name, plan.tables[index].key.is_none());
                 self.flows.insert(id, Flow::Changing(collection));
             }
-            self.tables.insert(id, Table { records: Some(records), origins, changes, arranged: None });
+            self.tables.insert(id, Table { records: Some(records), origins: origins.clone(), changes, arranged: None });
         }
     }
 

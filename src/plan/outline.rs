@@ -292,12 +292,15 @@ impl<'n> Outline<'n> {
             .help("a dataflow runs one way; a topic can lead back to its start");
     }
 
-    /// Streams that steps or outputs join share a frame; an aggregate begins a new one, and so does a table.
+    /// Streams that steps or outputs join share a frame; an aggregate begins a new one for its results, and so does a
+    /// table.
     fn number_frames(&mut self) {
         let steps = self.decls.iter().enumerate().filter(|(_, d)| matches!(d.kind, DeclKind::Shape | DeclKind::Match));
+        let aggregates = self.decls.iter().filter(|d| d.kind == DeclKind::Aggregate).map(|decl| &decl.from);
+        let outputs = self.emits.iter().map(|emit| &emit.from);
         let joined: Vec<(DeclId, DeclId)> = steps
             .flat_map(|(id, decl)| decl.from.iter().map(move |input| (id, *input)))
-            .chain(self.emits.iter().flat_map(|emit| emit.from.windows(2).map(|pair| (pair[0], pair[1]))))
+            .chain(aggregates.chain(outputs).flat_map(|from| from.windows(2).map(|pair| (pair[0], pair[1]))))
             .collect();
         for (one, other) in joined {
             let (a, b) = (self.decls[one].frame, self.decls[other].frame);

@@ -46,7 +46,7 @@ impl Plan {
     }
 
     /// Does anyone read the row that a change of this step's result replaces? Steps and lookups do, and outputs with
-    /// a condition or a key of their own; others only ask whether there was one.
+    /// a condition or a key of their own, or with expressions: where one fails the row before is deleted.
     pub fn reads_rows_before(&self, step: usize) -> bool {
         let id = StreamId::Step(step);
         let looks_up = |op: &ShapeOp| matches!(op, ShapeOp::Lookup(lookup) if lookup.table == id);
@@ -54,7 +54,11 @@ impl Plan {
             other.inputs.contains(&id) || matches!(&other.kind, StepKind::Shape(ops) if ops.iter().any(looks_up))
         });
         let mut outputs = self.outputs.iter().filter(|output| output.from.contains(&id));
-        by_step || outputs.any(|output| output.condition.is_some() || output.key.is_some())
+        let computes = |output: &Output| {
+            let plain = matches!((&output.value, &output.format), (OutputValue::Whole, OutputFormat::Json));
+            !plain || !output.headers.is_empty()
+        };
+        by_step || outputs.any(|output| output.condition.is_some() || output.key.is_some() || computes(output))
     }
 }
 

@@ -21,7 +21,7 @@ use super::writers::{Upsert, Write, Writers};
 use crate::epoch::operator::{Edge, Made, PerEpoch, per_epoch};
 use crate::epoch::{Clock, Epoch, Origin};
 use crate::event::row::{Row, RowChange, TableRecord};
-use crate::event::{Change, Event, Key, Micros, Record};
+use crate::event::{Change, Event, Key, Micros, Record, Value};
 use crate::json::Bodies;
 use crate::plan::Plan;
 use crate::telemetry::StepMetrics;
@@ -79,19 +79,33 @@ impl PerEpoch<Write, Clock, RowChange> for Keeping {
     }
 }
 
-/// A table's rows as a changing collection of events: each has the greatest event time read so far.
-pub fn collection<'s>(changes: Edge<'s, RowChange>, clock: Edge<'s, Clock>, name: &str) -> Edge<'s, Change> {
-    per_epoch((changes, Pipeline), (clock, Pipeline), &format!("{name}: collection"), AsEvents).0
+/// A table's rows as a changing collection of events: each has the greatest event time read so far. Of the record that
+/// a row came from they have the value, and `by_record_key` the key.
+pub fn collection<'s>(
+    changes: Edge<'s, RowChange>,
+    clock: Edge<'s, Clock>,
+    name: &str,
+    by_record_key: bool,
+) -> Edge<'s, Change> {
+    let events = AsEvents { by_record_key };
+    per_epoch((changes, Pipeline), (clock, Pipeline), &format!("{name}: collection"), events).0
 }
 
-struct AsEvents;
+struct AsEvents {
+    by_record_key: bool,
+}
 
 impl PerEpoch<RowChange, Clock, Change> for AsEvents {
     fn close(&mut self, _: Epoch, changes: Vec<RowChange>, clock: Vec<Clock>, made: &mut Made<Change>) {
         let time = clock.last().map_or(0, Clock::latest);
         made.results.extend(changes.into_iter().map(|RowChange { key, before, after }| {
+            let record_key = match &*key {
+                [Value::Text(text)] if self.by_record_key => Some(text.as_bytes().to_vec().into()),
+                _ => None,
+            };
             let event = |row: Row| {
-                let record = Record { value: Some(row.body.as_bytes().to_vec().into()), ..Record::default() };
+                let value = Some(row.body.as_bytes().to_vec().into());
+                let record = Record { key: record_key.clone(), value, ..Record::default() };
                 Event {
                     time,
                     layout: 0,

@@ -6,6 +6,8 @@ cases! {
     a_grouping_that_fails
     a_late_record_is_handed_back_once
     a_row_is_a_copy
+    a_value_that_fails_deletes_the_row
+    aggregate_over_unlike_sources
     an_aggregate_read_as_a_table
     an_ended_source_holds_nothing_back
     an_output_can_reject
@@ -69,6 +71,7 @@ cases! {
     sums_of_doubles_do_not_drift
     table_as_an_output
     table_by_record_key
+    table_keys_as_record_keys
     table_rows_move_with_their_record_key
     table_rows_run_out
     texts
