@@ -164,7 +164,7 @@ impl LiveRules {
         }
     }
 
-    fn compile(&self, matcher: &mut Matcher, plan: &Match, key: &Key, row: &Row) -> Result<Compiled, Rejection> {
+    fn compile(&self, matcher: &Matcher, plan: &Match, key: &Key, row: &Row) -> Result<Compiled, Rejection> {
         rule_row::compile(matcher, plan, self.fields, &rule_id(key), row)
     }
 

@@ -4,16 +4,16 @@
 //! added, replaced and removed by id, between events.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
+use super::condition::{Condition, Scope};
 use super::{Index, Scratch};
 use crate::error::{Reason, Rejection, TextError};
 use crate::event::key::Fixed;
 use crate::event::{Event, Micros, Position, SlotId, Value};
-use crate::expr::{EvalError, Expr, Name, NameError, Names, Place, Row, Type};
+use crate::expr::{EvalError, Expr, Row};
 use crate::json::{self, Path};
 use crate::pattern::Pattern;
-use crate::plan::{self, Match, Results, RowTarget, RuleScope, Rules, Target, must_be_boolean, slots};
+use crate::plan::{Match, Results, RowTarget, Rules, Target, slots};
 
 /// A step's rules and how its results look.
 pub struct Matcher {
@@ -33,13 +33,6 @@ pub struct Compiled {
     pub when: Option<Condition>,
     /// The rule as JSON, `id` included.
     pub body: Value,
-}
-
-/// A rule's `when`.
-pub struct Condition {
-    expr: Expr,
-    /// Does it name fields that have no slot?
-    reaches_body: bool,
 }
 
 struct Rule {
@@ -72,7 +65,7 @@ impl Matcher {
         };
         if let Rules::File(rules) = &plan.rules {
             for rule in rules {
-                let when = rule.when.clone().map(|expr| Condition { expr, reaches_body: false });
+                let when = rule.when.clone().map(|expr| Condition { expr, reached: Box::default() });
                 let (pattern, body) = (rule.pattern.clone(), Value::Json(rule.body.clone()));
                 this.insert(plan, Value::text(&rule.id), Compiled { pattern, when, body });
             }
@@ -125,18 +118,9 @@ impl Matcher {
     }
 
     /// Compiles a live rule's condition.
-    pub fn compile_when(&mut self, text: &str, rule: &RowTarget) -> Result<Condition, String> {
-        let Some(scope) = &mut self.scope else { return Err("rules of the file have no live conditions".to_owned()) };
-        scope.reached = false;
-        scope.rule = Some((rule.name.clone(), rule.target.slot));
-        let expr = Expr::compile(text, scope).map_err(|errors| {
-            errors.first().map_or_else(|| "it does not compile".to_owned(), |error| error.to_string())
-        })?;
-        must_be_boolean(&expr, "`when`").map_err(|message| {
-            let wrong = TextError { span: 0..text.len(), message, help: Vec::new() };
-            wrong.to_string()
-        })?;
-        Ok(Condition { expr, reaches_body: scope.reached })
+    pub fn compile_when(&self, text: &str, rule: &RowTarget) -> Result<Condition, String> {
+        let scope = self.scope.as_ref().ok_or("rules of the file have no live conditions")?;
+        scope.compile(text, rule)
     }
 
     /// Gives `out` the results for one event whose body is `body`, ordered by rule id.
@@ -158,9 +142,9 @@ impl Matcher {
         let rule = |handle: &u32| rules[*handle as usize].as_ref().expect("the index holds live handles only");
         self.found.sort_unstable_by(|a, b| rule(a).id.cmp(&rule(b).id));
         let mut holding = Vec::with_capacity(self.found.len());
+        let mut row = RuleRow { scratch: &mut self.scratch, event, body, parsed: None, now };
         for handle in &self.found {
             let rule = rule(handle);
-            let mut row = RuleRow { scratch: &mut self.scratch, scope: self.scope.as_ref(), event, body, now };
             if row.holds(rule)? {
                 holding.push(rule);
             }
@@ -170,7 +154,6 @@ impl Matcher {
             Results::Best(by) => {
                 let mut best: Option<(Value, &Rule)> = None;
                 for rule in holding {
-                    let mut row = RuleRow { scratch: &mut self.scratch, scope: None, event, body, now };
                     let score = row.eval(rule, by)?;
                     if best.as_ref().is_none_or(|(greatest, _)| score > *greatest) {
                         best = Some((score, rule));
@@ -223,35 +206,36 @@ fn all(event: &Event, target: &Target, rules: &[&Rule]) -> Event {
     event
 }
 
-/// An event as a rule's condition sees it: its slots, `rule.…`, and fields of its body that have no slot.
+/// An event as a rule's condition sees it: its slots, `rule.…`, and the fields of its body that the condition reaches.
 struct RuleRow<'a> {
     scratch: &'a mut Vec<Value>,
-    scope: Option<&'a Scope>,
     event: &'a Event,
     body: &'a [u8],
+    /// The body, once a condition has reached into it.
+    parsed: Option<Value>,
     now: Micros,
 }
 
 impl RuleRow<'_> {
     fn holds(&mut self, rule: &Rule) -> Result<bool, Rejection> {
         let Some(when) = &rule.when else { return Ok(true) };
-        when.expr.is_true(self.row(rule)).map_err(|error| failed(rule, &error))
+        when.expr.is_true(self.row(rule, &when.reached)).map_err(|error| failed(rule, &error))
     }
 
     fn eval(&mut self, rule: &Rule, expr: &Expr) -> Result<Value, Rejection> {
-        expr.eval(self.row(rule)).map_err(|error| failed(rule, &error))
+        expr.eval(self.row(rule, &[])).map_err(|error| failed(rule, &error))
     }
 
-    fn row(&mut self, rule: &Rule) -> Row<'_> {
+    fn row(&mut self, rule: &Rule, reached: &[Path]) -> Row<'_> {
         self.scratch.clear();
         self.scratch.extend(self.event.slots.iter().cloned());
         for (slot, value) in &rule.seen {
             self.scratch[*slot as usize] = value.clone();
         }
-        if let Some(scope) = self.scope.filter(|_| rule.when.as_ref().is_some_and(|when| when.reaches_body)) {
+        if !reached.is_empty() {
             let depth = usize::from(u16::MAX);
-            let body = json::parse(self.body, depth).unwrap_or_default();
-            self.scratch.extend(scope.extra.iter().map(|path| json::get(&body, path)));
+            let body = self.parsed.get_or_insert_with(|| json::parse(self.body, depth).unwrap_or_default());
+            self.scratch.extend(reached.iter().map(|path| json::get(body, path)));
         }
         Row { slots: self.scratch, record: &self.event.record, now: self.now }
     }
@@ -261,50 +245,118 @@ fn failed(rule: &Rule, error: &EvalError) -> Rejection {
     Rejection::new(Reason::ExpressionError, format!("rule {}: {error}", shown(&rule.id)))
 }
 
-/// What a live rule's condition may name: the frame's slots, `rule.…`, and with an open schema anything in the body.
-struct Scope {
-    known: HashMap<Path, (SlotId, Type)>,
-    /// The fields of the events.
-    event: plan::Scope,
-    first_extra: usize,
-    /// Fields that rules name and that have no slot; they stand behind the frame's slots.
-    extra: Vec<Path>,
-    reached: bool,
-    rule: Option<(Arc<str>, SlotId)>,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::rule_row::{self, Fields};
+    use super::*;
+    use crate::event::row;
+    use crate::plan::{Options, Plan, StepKind, load};
 
-impl Scope {
-    fn new(scope: &RuleScope, slots: usize) -> Self {
-        let known = scope.names.iter().map(|(path, slot, ty)| (path.clone(), (*slot, *ty))).collect();
-        let first_extra = slots;
-        Self { known, event: scope.event.clone(), first_extra, extra: Vec::new(), reached: false, rule: None }
+    const FILE: &str = "
+name: t
+sources: { e: { kafka: { topic: e } } }
+tables: { subs: { kafka: { topic: s } } }
+match: { due: { from: e, rules: { table: subs, pattern: p, when: w } } }
+emit: { o: { from: due, kafka: { topic: o } } }
+";
+
+    struct Live {
+        plan: Plan,
+        matcher: Matcher,
+        slots: usize,
     }
 
-    fn extra(&mut self, path: &Path) -> SlotId {
-        let at = self.extra.iter().position(|known| known == path).unwrap_or_else(|| {
-            self.extra.push(path.clone());
-            self.extra.len() - 1
-        });
-        (self.first_extra + at) as SlotId
+    fn spec(plan: &Plan) -> &Match {
+        let StepKind::Match(spec) = &plan.steps[0].kind else { panic!("the file has one match") };
+        spec
     }
-}
 
-impl Names for Scope {
-    fn resolve(&mut self, name: &Name) -> Result<(Place, Type), NameError> {
-        if let Some(pseudo) = self.event.pseudo(name) {
-            return pseudo;
+    impl Live {
+        /// Events have so many slots, of which the file's frame needs the first few.
+        fn new(slots: usize) -> Self {
+            let (plan, _) = load("t.yaml", FILE, &|_| None, Options::default()).expect("the file is right");
+            assert!(plan.frames[plan.steps[0].frame].paths.len() <= slots);
+            Self { matcher: Matcher::of(spec(&plan), slots), plan, slots }
         }
-        if let Some((slot, ty)) = self.known.get(&name.path) {
-            return Ok((Place::Slot(*slot), *ty));
+
+        /// Adds or edits a rule for events that have an `n`.
+        fn learn(&mut self, id: &str, when: &str) -> Result<(), Rejection> {
+            let Rules::Table { pattern, when: Some(condition), .. } = spec(&self.plan).rules else {
+                panic!("the rules are a table's")
+            };
+            let mut slots = vec![Value::Null; usize::from(pattern.max(condition)) + 1];
+            slots[usize::from(pattern)] = Value::text(r#"{"n":[{"exists":true}]}"#);
+            slots[usize::from(condition)] = Value::text(when);
+            let row = row::Row { body: "{}".into(), slots: slots.into(), time: 0 };
+            let fields = Fields { pattern, when: Some(condition) };
+            let plan = spec(&self.plan);
+            let rule = rule_row::compile(&self.matcher, plan, fields, &Value::text(id), &row)?;
+            self.matcher.insert(plan, Value::text(id), rule);
+            Ok(())
         }
-        if let Some((field, slot)) = &self.rule
-            && let Some(rest) = name.path.below(&Path::field(field))
-        {
-            return Ok((Place::Below(*slot, rest), Type::Any));
+
+        /// The rules that hold for a body.
+        fn hold(&mut self, body: &str) -> Vec<String> {
+            let event = Event { slots: vec![Value::Null; self.slots].into(), ..Event::default() };
+            let mut results = Vec::new();
+            self.matcher
+                .apply(spec(&self.plan), &event, body.as_bytes(), 0, &mut results)
+                .expect("conditions hold or not");
+            let id = |event: &Event| match event.position.last() {
+                Some(Position::Rule(id)) => shown(id),
+                _ => panic!("a result says whose it is"),
+            };
+            results.iter().map(id).collect()
         }
-        self.event.type_of(&name.path)?;
-        self.reached = true;
-        // The body has JSON, whatever the type of the field that it was written from.
-        Ok((Place::Slot(self.extra(&name.path)), Type::Any))
+    }
+
+    /// `coalesce(p0, p1, …)` of so many names, the first being number `from`.
+    fn first_of(from: usize, names: usize) -> String {
+        let names: Vec<String> = (from..from + names).map(|i| format!("p{i}")).collect();
+        format!("coalesce({})", names.join(", "))
+    }
+
+    #[test]
+    fn names_of_rules_that_are_gone_cost_nothing() {
+        let mut live = Live::new(16);
+        live.learn("before", "a = 1").unwrap();
+        for edit in 0..35 {
+            live.learn("edited", &format!("{} = 1", first_of(edit * 2000, 1000))).unwrap();
+            let refused = live.learn("refused", &format!("{} || 'text'", first_of(edit * 2000 + 1000, 1000)));
+            assert_eq!(refused.unwrap_err().reason, Reason::RuleError);
+        }
+        live.matcher.remove(&Value::text("edited"));
+        live.learn("after", "b = 2").unwrap();
+        assert_eq!(live.hold(r#"{"n":0,"a":1,"b":2}"#), ["after", "before"]);
+        assert_eq!(live.hold(r#"{"n":0,"a":2,"b":2}"#), ["after"]);
+        assert_eq!(live.matcher.scratch.len(), live.slots + 1, "each rule reads the one field that it names");
+    }
+
+    #[test]
+    fn rules_read_their_own_names() {
+        let mut live = Live::new(16);
+        live.learn("ab", "a = 1 AND b.c = 2 AND a < 5").unwrap();
+        live.learn("ba", "b.c = 2 AND a = 1").unwrap();
+        live.learn("c", "c = 'x' AND rule.id = 'c'").unwrap();
+        live.learn("none", "TRUE").unwrap();
+        assert_eq!(live.hold(r#"{"n":0,"a":1,"b":{"c":2},"c":"x"}"#), ["ab", "ba", "c", "none"]);
+        assert_eq!(live.hold(r#"{"n":0,"a":2,"b":{"c":1}}"#), ["none"]);
+        live.learn("ab", "c IS NULL").unwrap();
+        assert_eq!(live.hold(r#"{"n":0,"a":1,"b":{"c":2}}"#), ["ab", "ba", "none"]);
+    }
+
+    #[test]
+    fn a_rule_that_names_more_than_there_are_slots_is_refused() {
+        let mut live = Live::new(usize::from(SlotId::MAX) - 1);
+        live.learn("two", "a = 1 AND b = 2 AND a < 5").unwrap();
+        let refused = live.learn("three", "a = 1 AND b = 2 AND c = 3").unwrap_err();
+        assert_eq!(refused.reason, Reason::RuleError);
+        let message = "when, at character 21: `c` is one field too many: a condition can name 2 that the file does not";
+        assert_eq!(refused.message, message);
+        assert_eq!(live.hold(r#"{"n":0,"a":1,"b":2}"#), ["two"]);
+        let mut full = Live::new(usize::from(SlotId::MAX) + 1);
+        assert!(
+            full.learn("one", "a = 1").unwrap_err().message.ends_with("a condition can name 0 that the file does not")
+        );
     }
 }

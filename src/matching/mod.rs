@@ -15,6 +15,7 @@
 
 mod access;
 mod buckets;
+mod condition;
 mod filing;
 mod flatten;
 mod hash;

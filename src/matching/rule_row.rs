@@ -1,6 +1,7 @@
 //! A row of a table as a rule: its pattern, its condition and what a result carries.
 
-use super::matcher::{Compiled, Condition, Matcher};
+use super::condition::Condition;
+use super::matcher::{Compiled, Matcher};
 use crate::error::{Reason, Rejection};
 use crate::event::row::Row;
 use crate::event::{SlotId, Value};
@@ -16,13 +17,7 @@ pub struct Fields {
 }
 
 /// Compiles a row; `key` is what it shows as its id.
-pub fn compile(
-    matcher: &mut Matcher,
-    plan: &Match,
-    fields: Fields,
-    key: &Value,
-    row: &Row,
-) -> Result<Compiled, Rejection> {
+pub fn compile(matcher: &Matcher, plan: &Match, fields: Fields, key: &Value, row: &Row) -> Result<Compiled, Rejection> {
     let pattern = parse_pattern(matcher, row, fields.pattern)?;
     let when = compile_when(matcher, &plan.rule, row, fields.when)?;
     let body = json::set(&Value::Json(row.body.clone()), &Path::field("id"), key);
@@ -41,7 +36,7 @@ fn parse_pattern(matcher: &Matcher, row: &Row, slot: SlotId) -> Result<Pattern, 
 }
 
 fn compile_when(
-    matcher: &mut Matcher,
+    matcher: &Matcher,
     rule: &RowTarget,
     row: &Row,
     slot: Option<SlotId>,
