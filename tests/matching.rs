@@ -398,3 +398,25 @@ fn a_key_that_very_many_rules_share_holds_them_all() {
     assert!(index.is_empty());
     assert!(index.bytes() < 1_000_000, "{}", index.bytes());
 }
+
+/// Which conditions a key implies is known of the first 32 only; the others are checked all the same.
+#[test]
+fn patterns_of_many_fields_ask_for_all_of_them() {
+    for fields in [1, 31, 32, 33, 40] {
+        let members = |value: &dyn Fn(usize) -> String| {
+            let members: Vec<String> = (0..fields).map(|i| format!(r#""f{i}":{}"#, value(i))).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let mut index = Index::new();
+        index.insert(0, &Pattern::parse(&members(&|i| format!("[{i}]"))).unwrap());
+        let (mut scratch, mut found) = (Scratch::default(), Vec::new());
+        index.matches(members(&|i| i.to_string()).as_bytes(), &mut scratch, &mut found).unwrap();
+        assert_eq!(found, [0], "{fields} fields");
+        for other in 0..fields {
+            let event = members(&|i| if i == other { "true".to_owned() } else { i.to_string() });
+            index.matches(event.as_bytes(), &mut scratch, &mut found).unwrap();
+            assert_eq!(found.len(), 0, "field {other} of {fields}");
+        }
+        assert!(index.remove(0) && index.is_empty());
+    }
+}

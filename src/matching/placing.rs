@@ -31,7 +31,9 @@ impl Index {
         let nested = if self.is_nested(body) { NESTED } else { 0 };
         let copies = plan.places.len();
         let shared = (copies > 1 && body.len() * copies > MAX_COPIES).then(|| self.buckets.share(body, copies as u32));
-        let all = u32::MAX.checked_shr(32 - conditions(body).count().min(33) as u32);
+        // Of more conditions than `known` has bits no key can imply all.
+        let unused = 32u32.checked_sub(conditions(body).count().min(33) as u32);
+        let all = unused.and_then(|bits| u32::MAX.checked_shr(bits));
         for place in plan.places {
             let known = if let Place::Bucket { known, .. } = &place { *known } else { 0 };
             let mut flags = nested | if all == Some(known) { IMPLIED } else { 0 };
