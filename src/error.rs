@@ -103,7 +103,7 @@ pub enum Reason {
     DecodeError,
     /// A field is of another type than `fields` says, or missing where it must not be.
     TypeError,
-    /// The event's time is missing, unusable or too far ahead.
+    /// The event's time is missing, unusable or too far ahead, or too far from now for a delivery topic.
     TimeError,
     /// Over `limits.record`, or refused by the broker for its size.
     RecordTooLarge,

@@ -85,7 +85,8 @@ pub struct OutRecord {
     /// `None` is a null value: a tombstone, or a dead letter of one.
     pub value: Option<Bytes>,
     pub headers: Vec<Header>,
-    /// Milliseconds since the Unix epoch; `None` in the dead letter of a record without one.
+    /// Milliseconds since the Unix epoch; `None` in the dead letter of a record without one, or whose topic does not
+    /// take it.
     pub timestamp: Option<i64>,
 }
 

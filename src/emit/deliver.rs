@@ -23,7 +23,7 @@ pub struct Outgoing {
     pub partition: i32,
     pub place: Place,
     pub record: OutRecord,
-    /// What it was made of: goes to the dead letters if the broker refuses it for its size.
+    /// What it was made of: goes to the dead letters if its topic does not take the record.
     pub origin: Arc<Record>,
 }
 
@@ -82,8 +82,16 @@ pub trait Sink {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Delivered,
-    /// The broker refuses the record for its size; the text says whose limit it is.
+    Refused(Refusal),
+}
+
+/// Why a topic does not take a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// For its size; the text says whose limit it is.
     TooLarge(String),
+    /// For its time, too far ahead or behind; the text says of what.
+    TooFar(String),
 }
 
 /// Makes dead letters of records that were refused.
@@ -92,6 +100,8 @@ pub trait Letters {
     fn letter(&self, rejected: &Rejected) -> Outgoing;
     /// A dead letter that is itself too large: without its value; `None` if it has none any more.
     fn stripped(&self, letter: &Outgoing) -> Option<Outgoing>;
+    /// A dead letter whose time its own topic does not take: to leave with that of its leaving.
+    fn redated(&self, letter: &Outgoing) -> Outgoing;
 }
 
 /// Records of an output: how many.
@@ -213,11 +223,12 @@ impl<C> Open<C> {
         outputs: &[(Arc<str>, Vec<Direction>)],
     ) -> Result<(), RunError> {
         self.in_flight -= 1;
-        let Outcome::TooLarge(limit) = outcome else { return Ok(()) };
+        let Outcome::Refused(refusal) = outcome else { return Ok(()) };
         let item = &self.items[index];
-        let instead = match outputs.get(item.output as usize) {
-            Some((name, _)) => letters.letter(&too_large(item, name, &limit)),
-            None => letters.stripped(item).ok_or_else(|| no_room(item, &limit))?,
+        let instead = match (outputs.get(item.output as usize), &refusal) {
+            (Some((name, _)), _) => letters.letter(&refused(item, name, refusal)),
+            (None, Refusal::TooLarge(limit)) => letters.stripped(item).ok_or_else(|| no_room(item, limit))?,
+            (None, Refusal::TooFar(_)) => letters.redated(item),
         };
         *self.tally.entry(item.output).or_default() -= 1;
         *self.tally.entry(instead.output).or_default() += 1;
@@ -237,11 +248,16 @@ fn no_room(letter: &Outgoing, limit: &str) -> RunError {
     RunError::new(Exit::Unavailable, text)
 }
 
-/// The rejection of an output record for its size. A row that steps made has no record of its own: the refused
-/// record stands in for it.
-fn too_large(item: &Outgoing, output: &Arc<str>, limit: &str) -> Rejected {
-    let bytes = item.record.value.as_ref().map_or(0, |v| v.len());
-    let rejection = Rejection::new(Reason::RecordTooLarge, format!("{bytes} bytes are too large: {limit}"));
+/// The rejection of an output record that its topic does not take. A row that steps made has no record of its own: the
+/// refused record stands in for it.
+fn refused(item: &Outgoing, output: &Arc<str>, refusal: Refusal) -> Rejected {
+    let rejection = match refusal {
+        Refusal::TooLarge(limit) => {
+            let bytes = item.record.value.as_ref().map_or(0, |v| v.len());
+            Rejection::new(Reason::RecordTooLarge, format!("{bytes} bytes are too large: {limit}"))
+        }
+        Refusal::TooFar(message) => Rejection::new(Reason::TimeError, message),
+    };
     let origin = if item.origin.is_made() {
         let OutRecord { key, value, headers, timestamp } = item.record.clone();
         Arc::new(Record { key, value, headers, timestamp, ..Record::default() })

@@ -66,7 +66,7 @@ struct Topic {
 unsafe impl Send for Producer {}
 
 impl Producer {
-    /// `batch_bytes` is the least size limit of these topics, as [`crate::kafka::Admin::message_bytes`] says. Does not
+    /// `batch_bytes` is the least size limit of these topics, as [`crate::kafka::Limits`] says. Does not
     /// wait for a connection; the topics must exist.
     pub fn open(settings: &Settings, topics: &[&str], batch_bytes: usize, health: &Health) -> Result<Self, RunError> {
         let client = Client::new(settings, &settings.producer_config(batch_bytes), Role::Writer, health)?;

@@ -17,6 +17,9 @@ const LONGEST_MESSAGE: usize = 8 << 10;
 /// Header that says how long the value was that a dead letter had to leave behind.
 const VALUE_BYTES: &str = "tidemill.value.bytes";
 
+/// Header that says which timestamp, in milliseconds, a dead letter had to leave behind.
+const TIMESTAMP: &str = "tidemill.timestamp";
+
 /// Makes the dead letters of a job.
 #[derive(Clone)]
 pub struct DeadLetters {
@@ -86,6 +89,14 @@ impl Letters for DeadLetters {
         let value = letter.record.value.take()?;
         add(&mut letter.record.headers, VALUE_BYTES, value.len().to_string());
         Some(letter)
+    }
+
+    fn redated(&self, letter: &Outgoing) -> Outgoing {
+        let mut letter = letter.clone();
+        if let Some(timestamp) = letter.record.timestamp.take() {
+            add(&mut letter.record.headers, TIMESTAMP, timestamp.to_string());
+        }
+        letter
     }
 }
 
@@ -187,5 +198,14 @@ mod tests {
         assert_eq!(header(&letter, VALUE_BYTES).as_deref(), Some("9"));
         assert_eq!(letter.record.key, record().key);
         assert!(letters().stripped(&letter).is_none(), "there is nothing more to leave behind");
+    }
+
+    #[test]
+    fn a_dead_letter_whose_time_is_not_taken_leaves_it_behind() {
+        let came = letters().letter(&rejected(record(), "x"));
+        let letter = letters().redated(&came);
+        assert_eq!((letter.record.timestamp, header(&letter, TIMESTAMP).as_deref()), (None, Some("1234")));
+        assert_eq!((&letter.record.key, &letter.record.value), (&came.record.key, &came.record.value));
+        assert_eq!(letters().redated(&letter).record, letter.record, "there is nothing more to leave behind");
     }
 }

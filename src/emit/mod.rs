@@ -10,4 +10,5 @@ pub mod letters;
 pub mod operator;
 pub mod sinks;
 pub mod standing;
+mod times;
 pub mod topics;

@@ -1,35 +1,45 @@
 //! Delivery topics behind the face of a sink: tokens go out with records and come back with reports.
 
-use super::deliver::{Outcome, Outgoing};
+use super::deliver::{Outcome, Outgoing, Refusal};
 use super::kafka::{Outgoing as Sending, Producer, Report, Sent};
 use super::sinks::TopicSink;
+use super::times::Times;
 use crate::error::RunError;
-use crate::kafka::{Health, Settings};
+use crate::kafka::{Health, Limits, Settings};
 
 /// The producer of one worker.
 pub struct Topics {
     producer: Producer,
-    refused: Vec<u64>,
+    times: Times,
+    /// What was not even sent.
+    refused: Vec<(u64, Refusal)>,
 }
 
 impl Topics {
-    /// `wake` is called when reports arrive.
+    /// `limits` are those of these topics. `wake` is called when reports arrive.
     pub fn open(
         settings: &Settings,
         topics: &[&str],
-        batch_bytes: usize,
+        limits: &Limits,
         health: &Health,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, RunError> {
-        let mut producer = Producer::open(settings, topics, batch_bytes, health)?;
+        let mut producer = Producer::open(settings, topics, limits.batch_bytes, health)?;
         producer.on_report(wake);
-        Ok(Self { producer, refused: Vec::new() })
+        Ok(Self { producer, times: Times::new(topics, &limits.times), refused: Vec::new() })
     }
 }
 
 impl TopicSink for Topics {
     fn send(&mut self, token: u64, topic: usize, item: &Outgoing) -> Result<bool, RunError> {
         let record = &item.record;
+        let timestamp = match self.times.leaving(topic, record.timestamp) {
+            Ok(timestamp) => timestamp,
+            Err(refusal) => {
+                self.refused.push((token, refusal));
+                return Ok(true);
+            }
+        };
         let headers: Vec<(&str, Option<&[u8]>)> =
             record.headers.iter().map(|header| (header.name.as_str(), header.value.as_deref())).collect();
         let sent = self.producer.send(&Sending {
@@ -38,31 +48,31 @@ impl TopicSink for Topics {
             key: record.key.as_deref(),
             value: record.value.as_deref(),
             headers: &headers,
-            // A record that came without a time leaves with that of its leaving.
-            timestamp: record.timestamp.unwrap_or_else(now),
+            timestamp,
             token,
         })?;
         if sent == Sent::TooLarge {
-            self.refused.push(token);
+            self.refused.push((token, too_large("the client's limit")));
         }
         Ok(sent != Sent::Full)
     }
 
     fn flush(&mut self) -> Result<(), RunError> {
+        self.times.pause();
         Ok(())
     }
 
     fn poll(&mut self, done: &mut impl FnMut(u64, Outcome)) -> Result<(), RunError> {
-        self.refused.drain(..).for_each(|token| done(token, Outcome::TooLarge("the client's limit".to_owned())));
+        self.times.pause();
+        self.refused.drain(..).for_each(|(token, refusal)| done(token, Outcome::Refused(refusal)));
         let mut report = |report: Report<'_>| match report {
             Report::Delivered { token, .. } => done(token, Outcome::Delivered),
-            Report::TooLarge { token, .. } => done(token, Outcome::TooLarge("the topic's limit".to_owned())),
+            Report::TooLarge { token, .. } => done(token, Outcome::Refused(too_large("the topic's limit"))),
         };
         self.producer.poll(&mut report).map(drop)
     }
 }
 
-fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as i64)
+fn too_large(limit: &str) -> Refusal {
+    Refusal::TooLarge(limit.to_owned())
 }

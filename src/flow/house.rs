@@ -7,7 +7,7 @@ use crate::emit::files::WriteLine;
 use crate::emit::sinks::Route;
 use crate::epoch::{Epoch, Origin};
 use crate::error::RunError;
-use crate::kafka::{self, Discovery, Progress, Settings};
+use crate::kafka::{self, Discovery, Limits, Progress, Settings};
 use crate::plan::{Plan, StepKind, StreamId};
 use crate::shape::Program;
 use crate::source::pace::OpenBytes;
@@ -69,8 +69,8 @@ pub struct KafkaPlan {
     pub topics: Vec<TopicPlan>,
     /// Delivery topics and their partitions.
     pub delivery: Vec<(Arc<str>, i32)>,
-    /// The least size limit of the delivery topics.
-    pub batch_bytes: usize,
+    /// What the delivery topics take.
+    pub limits: Limits,
     pub discovery: Option<Discovery>,
     pub progress: Option<Progress>,
     pub until_caught_up: bool,

@@ -43,7 +43,7 @@ pub(super) fn open(house: &House, worker: usize) -> Result<Sink, RunError> {
     let producer = kafka.map(|kafka| {
         let names: Vec<&str> = kafka.delivery.iter().map(|(name, _)| &**name).collect();
         let ringing = alarm.clone();
-        Topics::open(&kafka.settings, &names, kafka.batch_bytes, &kafka.health, move || ringing.ring())
+        Topics::open(&kafka.settings, &names, &kafka.limits, &kafka.health, move || ringing.ring())
     });
     Ok(Sink { sinks: Sinks::new(house.routes.clone(), files, producer.transpose()?), alarm })
 }

@@ -48,9 +48,6 @@ pub struct Admin {
     pub(super) errors: Queue,
 }
 
-/// The brokers' default of `max.message.bytes`.
-const DEFAULT_MESSAGE_BYTES: usize = 1_048_588;
-
 impl Admin {
     /// Does not connect yet.
     pub fn new(settings: &Settings, health: &Health) -> Result<Self, RunError> {
@@ -234,34 +231,6 @@ impl Admin {
         listed.map_err(|e| self.explain("asking for offsets", &e))
     }
 
-    /// The least `max.message.bytes` of these topics: what a batch may hold. Who may not ask gets the default.
-    pub fn message_bytes(&self, topics: &[&str]) -> usize {
-        let names: Vec<_> = topics.iter().filter_map(|topic| c_name(topic).ok()).collect();
-        if names.is_empty() {
-            return DEFAULT_MESSAGE_BYTES;
-        }
-        let kind = native::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
-        // SAFETY: resources are made, given and destroyed here; the results live as long as the event.
-        let limit = self.ask(
-            Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
-            Duration::from_secs(10),
-            |options, queue| unsafe {
-                let mut resources: Vec<_> =
-                    names.iter().map(|name| native::rd_kafka_ConfigResource_new(kind, name.as_ptr())).collect();
-                let count = resources.len();
-                native::rd_kafka_DescribeConfigs(self.client.ptr(), resources.as_mut_ptr(), count, options, queue);
-                native::rd_kafka_ConfigResource_destroy_array(resources.as_mut_ptr(), count);
-            },
-            |event| unsafe {
-                let mut count = 0;
-                let result = native::rd_kafka_event_DescribeConfigs_result(event);
-                let resources = native::rd_kafka_DescribeConfigs_result_resources(result, &mut count);
-                Ok(slice(resources, count).iter().filter_map(|resource| read_message_bytes(*resource)).min())
-            },
-        );
-        limit.ok().flatten().unwrap_or(DEFAULT_MESSAGE_BYTES)
-    }
-
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -337,19 +306,5 @@ unsafe fn read_topic(topic: *const native::rd_kafka_TopicDescription_t) -> Resul
         };
         let leaderless = slice(partitions, count).iter().filter(unserved).map(number).collect();
         Ok(Some(Topic { name, id, partitions: i32::try_from(count).unwrap_or(i32::MAX), leaderless }))
-    }
-}
-
-/// # Safety
-/// `resource` came from a valid result.
-unsafe fn read_message_bytes(resource: *const native::rd_kafka_ConfigResource_t) -> Option<usize> {
-    // SAFETY: everything read lives as long as the result.
-    unsafe {
-        let mut count = 0;
-        let entries = native::rd_kafka_ConfigResource_configs(resource, &mut count);
-        slice(entries, count)
-            .iter()
-            .find(|entry| text(native::rd_kafka_ConfigEntry_name(**entry)) == "max.message.bytes")
-            .and_then(|entry| text(native::rd_kafka_ConfigEntry_value(*entry)).parse().ok())
     }
 }

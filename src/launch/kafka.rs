@@ -56,7 +56,7 @@ pub fn connect(
     let inputs: Vec<&str> = wanted.read.iter().map(|(name, _)| &**name).collect();
     let outputs: Vec<&str> = wanted.write.iter().map(|name| &**name).collect();
     let (read, written) = admin.topics(&inputs, &outputs)?;
-    let batch_bytes = admin.message_bytes(&outputs);
+    let limits = admin.limits(&outputs);
     let fail = failing(ends);
     let (progress, committed) = if read.is_empty() {
         (None, Offsets::new())
@@ -76,7 +76,7 @@ pub fn connect(
     Ok(Some(KafkaPlan {
         topics,
         delivery: written.iter().map(partitions).collect(),
-        batch_bytes,
+        limits,
         discovery,
         progress,
         until_caught_up: options.until_caught_up,

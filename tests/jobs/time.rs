@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::model::generate::rfc3339;
 use crate::model::job as oracle;
-use crate::scene::{COPY, SOON, Scene, ends, terminate};
+use crate::scene::{COPY, SOON, Scene, terminate};
 use crate::seen::{get, http_address};
-use crate::support::{Rec, wait_until};
+use crate::support::{Got, Rec, wait_until};
 
 const WINDOWS: &str = r#"
 name: idle
@@ -50,7 +50,7 @@ fn windows_close_while_nothing_comes() {
     assert_eq!(rows, expected);
 }
 
-/// A copy job whose orders have their time in `ts`, and orders that lie hours ahead: 3, and 30, which is too far.
+/// A copy job whose orders have their time in `ts`, and orders that lie hours ahead: 2, and 30, which is too far.
 fn ahead(topic_config: &[(&str, &str)]) -> Scene<'static> {
     let file = COPY.replace(".orders\" }", ".orders\" }, time: { from: ts }");
     assert_ne!(file, COPY);
@@ -59,33 +59,84 @@ fn ahead(topic_config: &[(&str, &str)]) -> Scene<'static> {
     ["out", "dead"].iter().for_each(|name| scene.create_with(name, 1, topic_config));
     let order = |id: u64, hours: i64| {
         let ts = rfc3339(now() + hours * 3_600_000);
-        Rec::keyed("k", json!({"id": id, "ts": ts}).to_string())
+        let headers = vec![("trace".to_owned(), Some(b"\xfe".to_vec()))];
+        Rec { headers, ..Rec::keyed("k", json!({"id": id, "ts": ts}).to_string()) }
     };
-    scene.produce("orders", [order(1, 0), order(2, 3), order(3, 0), order(4, 30), order(5, 0)]);
+    scene.produce("orders", [order(1, 0), order(2, 2), order(3, 0), order(4, 30), order(5, 0)]);
     scene
+}
+
+fn ids(scene: &Scene<'_>, topic: &str) -> Vec<u64> {
+    let mut ids: Vec<_> = scene.values(topic).iter().map(|value| value["id"].as_u64().unwrap()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn header<'a>(letter: &'a Got, name: &str) -> Option<&'a str> {
+    let (_, value) = letter.headers.iter().find(|(header, _)| header == name)?;
+    Some(std::str::from_utf8(value.as_ref()?).expect("it is text"))
+}
+
+/// Why a dead letter was refused at the end: stage, output, kind and message.
+fn refusal(letter: &Got) -> [&str; 4] {
+    let names = ["stage", "class.name", "exception.class.name", "exception.message"];
+    names.map(|name| header(letter, &format!("__connect.errors.{name}")).expect("every dead letter has it"))
 }
 
 #[test]
 fn an_event_too_far_ahead_is_handed_back_and_one_that_is_not_leaves_with_its_time() {
     let scene = ahead(&[("message.timestamp.after.max.ms", "172800000")]);
     scene.catch_up(&[]);
-    let ids = |topic: &str| {
-        let mut ids: Vec<_> = scene.values(topic).iter().map(|value| value["id"].as_u64().unwrap()).collect();
-        ids.sort_unstable();
-        ids
-    };
-    assert_eq!((ids("out"), ids("dead")), (vec![1, 2, 3, 5], vec![4]));
+    assert_eq!((ids(&scene, "out"), ids(&scene, "dead")), (vec![1, 2, 3, 5], vec![4]));
     let future = scene.broker.read_all(&scene.topic("out")).into_iter().filter_map(|record| record.timestamp);
     assert_eq!(future.filter(|time| *time > now() + 3_600_000).count(), 1);
 }
 
-/// Brokers take nothing from more than an hour ahead, unless the topic says otherwise.
+/// As brokers have it from 4.0 on: nothing from more than an hour ahead.
 #[test]
-fn a_time_that_brokers_refuse_stops_the_job_and_says_which_setting_to_look_at() {
-    let scene = ahead(&[]);
-    let stderr = ends(scene.start(&[]), 69);
-    assert!(stderr.contains("message.timestamp.after.max.ms") && stderr.contains(&scene.topic("out")), "{stderr}");
-    assert!(scene.committed("orders", 1)[0] <= 1, "what was not delivered is not settled");
+fn a_time_that_brokers_would_refuse_is_handed_back_and_all_else_goes_on() {
+    let scene = ahead(&[("message.timestamp.after.max.ms", "3600000")]);
+    scene.catch_up(&[]);
+    assert_eq!((ids(&scene, "out"), ids(&scene, "dead")), (vec![1, 3, 5], vec![2, 4]));
+    assert_eq!(scene.committed("orders", 1), [5]);
+    let came = scene.broker.read_all(&scene.topic("orders"));
+    let letters = scene.broker.read_all(&scene.topic("dead"));
+    let letter = letters.iter().find(|letter| letter.value == came[1].value).expect("it is there");
+    assert_eq!((&letter.key, &letter.headers[0]), (&came[1].key, &came[1].headers[0]));
+    assert_eq!((letter.timestamp, header(letter, "tidemill.timestamp")), (came[1].timestamp, None));
+    let [stage, output, kind, message] = refusal(letter);
+    assert_eq!((stage, output, kind), ("emit", "out", "TimeError"));
+    let setting = format!("topic {} allows: its message.timestamp.after.max.ms is 3600000", scene.topic("out"));
+    assert!(message.contains(&setting), "{message}");
+}
+
+/// The dead letters' topic does not take these times either.
+#[test]
+fn a_dead_letter_leaves_with_a_time_that_its_topic_takes() {
+    const MINUTE: i64 = 60_000;
+    let scene = Scene::new(COPY);
+    scene.create_with("orders", 1, &[("message.timestamp.after.max.ms", "172800000")]);
+    let near = [("message.timestamp.before.max.ms", "600000"), ("message.timestamp.after.max.ms", "600000")];
+    ["out", "dead"].iter().for_each(|name| scene.create_with(name, 1, &near));
+    let begun = now();
+    let order = |id: u64, minutes: i64| {
+        let timestamp = Some(begun + minutes * MINUTE);
+        Rec { timestamp, ..Rec::keyed("k", json!({"id": id}).to_string()) }
+    };
+    scene.produce("orders", [order(1, -5), order(2, -11), order(3, 5), order(4, 120), order(5, 0)]);
+    scene.catch_up(&[]);
+    assert_eq!((ids(&scene, "out"), ids(&scene, "dead")), (vec![1, 3, 5], vec![2, 4]));
+    for letter in scene.broker.read_all(&scene.topic("dead")) {
+        let (minutes, setting) = match letter.text() {
+            r#"{"id":2}"# => (-11, "message.timestamp.before.max.ms is 600000"),
+            _ => (120, "message.timestamp.after.max.ms is 600000"),
+        };
+        assert_eq!(header(&letter, "tidemill.timestamp"), Some(&*(begun + minutes * MINUTE).to_string()));
+        assert!((begun..=now()).contains(&letter.timestamp.unwrap()), "{letter:?}");
+        let [stage, output, kind, message] = refusal(&letter);
+        assert_eq!((stage, output, kind), ("emit", "out", "TimeError"));
+        assert!(message.ends_with(setting), "{message}");
+    }
 }
 
 /// A rule that comes holds for later events, one that goes does not.

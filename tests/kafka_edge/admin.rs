@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tidemill::error::Exit;
-use tidemill::kafka::{Admin, At, Discovery, Given, Health, Settings};
+use tidemill::kafka::{Admin, At, Discovery, Given, Health, Limit, Settings, TimeLimits};
 
 use crate::support::{Broker, End, Rec, settings, unique, wait_until};
 
@@ -68,9 +68,26 @@ fn the_least_size_limit_of_the_topics_counts() {
     let (small, usual) = (unique("small"), broker.topic("usual", 1));
     broker.create_topic(&small, 1, &[("max.message.bytes", "7000")]);
     let admin = admin(&settings(&broker.address, &[]));
-    assert_eq!(admin.message_bytes(&[&usual, &small]), 7000);
-    assert_eq!(admin.message_bytes(&[&usual]), 1_048_588);
-    assert_eq!(admin.message_bytes(&["no-such-topic"]), 1_048_588);
+    let bytes = |topics: &[&str]| admin.limits(topics).batch_bytes;
+    assert_eq!(bytes(&[&usual, &small]), 7000);
+    assert_eq!(bytes(&[&usual]), 1_048_588);
+    assert_eq!(bytes(&["no-such-topic"]), 1_048_588);
+}
+
+#[test]
+fn each_topic_has_its_limits_of_time() {
+    let broker = Broker::shared();
+    let (near, arrival, usual) = (unique("near"), unique("arrival"), broker.topic("usual", 1));
+    broker.create_topic(&near, 1, &[("message.timestamp.before.max.ms", "5000")]);
+    broker.create_topic(&arrival, 1, &[("message.timestamp.type", "LogAppendTime")]);
+    let admin = admin(&settings(&broker.address, &[]));
+    let times = admin.limits(&[&usual, "no-such-topic", &near, &arrival]).times;
+    // Brokers before 4.0 take any time unless told otherwise.
+    let after = times[0].after;
+    assert!(after.is_none_or(|after| (after.ms, after.setting) == (3_600_000, "message.timestamp.after.max.ms")));
+    let before = Some(Limit { ms: 5000, setting: "message.timestamp.before.max.ms" });
+    let none = TimeLimits::default();
+    assert_eq!(times, [TimeLimits { before: None, after }, none, TimeLimits { before, after }, none]);
 }
 
 #[test]

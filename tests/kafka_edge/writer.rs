@@ -14,8 +14,8 @@ const WAIT: Duration = Duration::from_secs(30);
 
 pub fn open(settings: &Settings, topics: &[&str]) -> Producer {
     let health = Health::default();
-    let limit = Admin::new(settings, &health).unwrap().message_bytes(topics);
-    Producer::open(settings, topics, limit, &health).unwrap()
+    let limits = Admin::new(settings, &health).unwrap().limits(topics);
+    Producer::open(settings, topics, limits.batch_bytes, &health).unwrap()
 }
 
 pub fn record(partition: i32, value: &[u8], token: u64) -> Outgoing<'_> {
@@ -170,4 +170,24 @@ fn a_topic_that_does_not_exist_stops_the_job() {
     let error = error.unwrap();
     assert_eq!(error.exit, tidemill::error::Exit::Unavailable);
     assert!(error.message.contains(&topic) && error.message.contains("does not exist"), "{}", error.message);
+}
+
+/// One that was not seen before it was sent: the limit has changed since, or the broker's clock is another.
+#[test]
+fn a_time_that_the_broker_refuses_stops_the_job_and_says_which_setting_to_look_at() {
+    let broker = Broker::shared();
+    let topic = unique("near");
+    broker.create_topic(&topic, 1, &[("message.timestamp.before.max.ms", "60000")]);
+    let mut producer = open(&settings(&broker.address, &[]), &[&topic]);
+    let old = Outgoing { timestamp: 1, ..record(0, b"x", 0) };
+    assert_eq!(producer.send(&old).unwrap(), Sent::Queued);
+    let mut error = None;
+    wait_until(WAIT, "an error", || {
+        error = error.take().or_else(|| producer.poll(&mut |_| {}).err());
+        error.is_some()
+    });
+    let error = error.unwrap();
+    assert_eq!(error.exit, tidemill::error::Exit::Unavailable);
+    let told = error.message.contains(&topic) && error.message.contains("message.timestamp.before.max.ms");
+    assert!(told && error.message.ends_with("(INVALID_TIMESTAMP)"), "{}", error.message);
 }

@@ -3,7 +3,8 @@
 use super::*;
 use bytes::Bytes;
 
-/// Takes `room` records until it is polled; those over 10 bytes are too large, or all if it is `shut`.
+/// Takes `room` records until it is polled; those over 10 bytes are too large, or all if it is `shut`. A time that is
+/// not 0 is too far from now.
 #[derive(Default)]
 struct Slow {
     room: usize,
@@ -20,8 +21,12 @@ impl Sink for Slow {
         }
         let value = item.record.value.as_deref().unwrap_or(b"none");
         self.sent.push(String::from_utf8(value.to_vec()).unwrap());
-        let large = value.len() > 10 || self.shut;
-        self.waiting.push((token, if large { Outcome::TooLarge("10 bytes".into()) } else { Outcome::Delivered }));
+        let outcome = match item.record.timestamp {
+            Some(1..) => Outcome::Refused(Refusal::TooFar("no future".into())),
+            _ if value.len() > 10 || self.shut => Outcome::Refused(Refusal::TooLarge("10 bytes".into())),
+            _ => Outcome::Delivered,
+        };
+        self.waiting.push((token, outcome));
         Ok(true)
     }
 
@@ -43,12 +48,26 @@ impl Letters for Short {
     fn letter(&self, rejected: &Rejected) -> Outgoing {
         let large = rejected.message.ends_with("too large: 10 bytes");
         let value = if large { "a letter that is large, too" } else { "?" };
-        Outgoing { output: 2, origin: rejected.record.clone(), ..item(2, 0, 0, value) }
+        let mut letter = Outgoing { origin: rejected.record.clone(), ..item(2, 0, 0, value) };
+        if rejected.reason == Reason::TimeError {
+            assert_eq!((rejected.stage, &*rejected.step, &*rejected.message), (Stage::Emit, "a", "no future"));
+            letter.record = dated(9, &String::from_utf8_lossy(rejected.record.value.as_ref().unwrap()));
+        }
+        letter
     }
 
     fn stripped(&self, letter: &Outgoing) -> Option<Outgoing> {
         letter.record.value.as_ref().map(|_| Outgoing { record: OutRecord::default(), ..letter.clone() })
     }
+
+    fn redated(&self, letter: &Outgoing) -> Outgoing {
+        Outgoing { record: OutRecord { timestamp: None, ..letter.record.clone() }, ..letter.clone() }
+    }
+}
+
+fn dated(timestamp: i64, value: &str) -> OutRecord {
+    let value = Some(Bytes::copy_from_slice(value.as_bytes()));
+    OutRecord { value, timestamp: Some(timestamp), ..OutRecord::default() }
 }
 
 fn item(output: u16, priority: i64, offset: i64, value: &str) -> Outgoing {
@@ -103,6 +122,22 @@ fn what_is_too_large_goes_to_the_dead_letters_and_from_there_without_its_value()
     deliverer.enqueue(1, complete([item(0, 0, 0, "short"), item(0, 0, 1, "much too long")]), "one");
     assert_eq!(finish(&mut deliverer), [(1, "one", vec![(0, 1), (2, 1)])]);
     assert_eq!(deliverer.sink.sent, ["short", "much too long", "|", "a letter that is large, too", "|", "none", "|"]);
+}
+
+#[test]
+fn what_is_too_far_from_now_goes_to_the_dead_letters_and_from_there_without_its_time() {
+    let mut deliverer = deliverer(100);
+    let far = |priority, value: &str, origin: Record| {
+        let item = item(0, priority, 0, value);
+        Outgoing { record: dated(5, value), origin: Arc::new(origin), ..item }
+    };
+    let came = Record { topic: "in".into(), value: Some(Bytes::from_static(b"came")), ..Record::default() };
+    let items = [item(0, 3, 0, "now"), far(2, "far", came), far(1, "row", Record::default())];
+    deliverer.enqueue(1, complete(items), "one");
+    assert_eq!(finish(&mut deliverer), [(1, "one", vec![(0, 1), (2, 2)])]);
+    // What came is handed back, of a row that steps made the row. Their times are too far for the dead letters, too.
+    let rounds = deliverer.sink.sent.join(" ");
+    assert_eq!(rounds, "now far row | row came | came row |");
 }
 
 #[test]
