@@ -8,7 +8,9 @@
 //! A transactional call that failed in passing leaves its producer in doubt, so it is thrown away and another made.
 //! That alone would fence a newcomer out again; hence every committed offset carries the *mark* of the job that wrote
 //! it, a newcomer puts its own mark on all offsets that it takes over as soon as it has fenced, and a job that finds
-//! another's mark on its offsets ends instead of making a new producer.
+//! another's mark on its offsets ends instead of making a new producer. Every process of a job marks all offsets of the
+//! group when it starts; so until a process has committed an offset itself, the mark of one with another index may well
+//! be that of its own job, and only one with its own index is a newcomer's.
 //!
 //! All calls block, so they run on a thread of their own; [`Progress::commit`] only leaves a note for it.
 
@@ -19,8 +21,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::admin::Topic;
 use super::errors::{Failure, classify, stop};
-use super::group::Group;
+use super::group::{Committed, Group};
 use super::health::Health;
+use super::request::Unanswered;
 use super::settings::Settings;
 use crate::error::{Exit, RunError};
 
@@ -35,6 +38,8 @@ pub type Offsets = BTreeMap<(Arc<str>, i32), i64>;
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// How often a job that has nothing new to say asks whether it is still the newest.
 const CONFIRM_EVERY: Duration = Duration::from_secs(4);
+/// What every mark begins with.
+const MARK: &str = "tidemill ";
 /// How long one transactional call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -161,21 +166,28 @@ struct Work {
     settings: Settings,
     health: Health,
     transactional_id: String,
+    /// What the marks of all processes with this index begin with.
+    index: String,
     mark: String,
     committer: Option<Committer>,
+    /// What it marked when it started, of all processes.
+    taken: Offsets,
     /// What this process has committed last.
     committed: Offsets,
 }
 
 impl Work {
     fn new(group: Group, settings: &Settings, process: usize, health: &Health) -> Self {
+        let index = format!("{MARK}{process} ");
         Self {
             group,
             settings: settings.clone(),
             health: health.clone(),
             transactional_id: format!("tidemill-progress-{}-{process}", settings.group),
-            mark: format!("tidemill {}", instance()),
+            mark: format!("{index}{}", instance()),
+            index,
             committer: None,
+            taken: Offsets::new(),
             committed: Offsets::new(),
         }
     }
@@ -187,7 +199,10 @@ impl Work {
             self.committer = Some(self.open(self.settings.start_timeout)?);
             let offsets = self.read(topics)?;
             match self.transact(&offsets) {
-                Ok(()) => return Ok(offsets),
+                Ok(()) => {
+                    self.taken.clone_from(&offsets);
+                    return Ok(offsets);
+                }
                 Err(trouble) if trouble.fenced() && attempt >= 2 => return Err(self.taken_over()),
                 Err(trouble) if trouble.fenced() || classify(trouble.code) == Failure::Passing && attempt < 5 => {}
                 Err(trouble) => return Err(self.explain(&trouble)),
@@ -267,22 +282,15 @@ impl Work {
     /// A new producer, unless another job has put its mark on our offsets since.
     fn replace(&mut self, deadline: Instant) -> Result<(), RunError> {
         loop {
-            let mine: Vec<(&str, i32)> =
-                self.committed.keys().map(|(topic, partition)| (&**topic, *partition)).collect();
-            let trouble = match self.group.committed(&mine, Duration::from_secs(3)) {
-                Ok(found) => {
-                    let theirs = |mark: &str| mark.starts_with("tidemill ") && mark != self.mark;
-                    if found.values().any(|committed| theirs(&committed.mark)) {
-                        return Err(self.taken_over());
+            let trouble = match self.is_taken_over() {
+                Ok(true) => return Err(self.taken_over()),
+                Ok(false) => match self.open_again() {
+                    Ok(committer) => {
+                        self.committer = Some(committer);
+                        return Ok(());
                     }
-                    match self.open_again() {
-                        Ok(committer) => {
-                            self.committer = Some(committer);
-                            return Ok(());
-                        }
-                        Err(trouble) => trouble,
-                    }
-                }
+                    Err(trouble) => trouble,
+                },
                 Err(error) => Trouble::new(error.code, error.reason),
             };
             if trouble.fenced() {
@@ -294,6 +302,16 @@ impl Work {
             self.health.trouble(Exit::TryAgain, trouble.to_string());
             std::thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// Is there the mark of a newcomer?
+    fn is_taken_over(&self) -> Result<bool, Unanswered> {
+        let by_other = |offsets: &Offsets, theirs: &str| -> Result<bool, Unanswered> {
+            let partitions: Vec<_> = offsets.keys().map(|(topic, partition)| (&**topic, *partition)).collect();
+            let found = self.group.committed(&partitions, Duration::from_secs(3))?;
+            Ok(found.values().any(|Committed { mark, .. }| mark.starts_with(theirs) && *mark != self.mark))
+        };
+        Ok(by_other(&self.committed, MARK)? || by_other(&self.taken, &self.index)?)
     }
 
     fn open_again(&self) -> Result<Committer, Trouble> {

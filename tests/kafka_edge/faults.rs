@@ -116,6 +116,64 @@ fn a_job_that_was_cut_off_does_not_fence_its_successor() {
     assert_eq!(broker.committed(&group, &topic, 1), [(0, 5)].into());
 }
 
+/// The same before it has committed anything: what it took over has its successor's mark.
+#[test]
+fn a_job_that_was_cut_off_at_its_start_does_not_fence_its_successor() {
+    let broker = Broker::own();
+    let proxy = Proxy::before(&broker);
+    let (topic, group) = (broker.topic("begun", 1), unique("group"));
+    let (behind, direct) = (settings_for(&proxy.address, &group, &[]), settings_for(&broker.address, &group, &[]));
+    let topics = Admin::new(&direct, &Health::default()).unwrap().topics(&[&topic], &[]).unwrap().0;
+    let at = |offset| Offsets::from([((topic.as_str().into(), 0), offset)]);
+    let (first, _) = Progress::start(&direct, 0, &topics, &Health::default(), |_| {}).unwrap();
+    first.commit(at(1));
+    first.finish(WAIT).unwrap();
+    let health = Health::default();
+    let (older, found) = Progress::start(&behind, 0, &topics, &health, |_| {}).unwrap();
+    assert_eq!(found, at(1));
+    proxy.cut();
+    older.commit(at(2));
+    wait_until(WAIT, "a failed commit", || health.current().is_some_and(|(since, _)| since.as_secs() >= 7));
+    let (newer, found) = Progress::start(&direct, 0, &topics, &Health::default(), |_| {}).unwrap();
+    assert_eq!(found, at(1));
+    proxy.mend();
+    wait_until(WAIT, "the older job's end", || older.failure().is_some());
+    assert!(older.failure().unwrap().message.contains("taken over"), "{}", older.failure().unwrap().message);
+    newer.commit(at(5));
+    newer.finish(WAIT).unwrap();
+    assert_eq!(broker.committed(&group, &topic, 1), [(0, 5)].into());
+}
+
+/// What one process took over has the mark of the one that started after it, and that is no other job's.
+#[test]
+fn a_process_that_was_cut_off_at_its_start_goes_on() {
+    let broker = Broker::own();
+    let proxy = Proxy::before(&broker);
+    let (topic, group) = (broker.topic("siblings", 2), unique("group"));
+    let (behind, direct) = (settings_for(&proxy.address, &group, &[]), settings_for(&broker.address, &group, &[]));
+    let topics = Admin::new(&direct, &Health::default()).unwrap().topics(&[&topic], &[]).unwrap().0;
+    let at = |partition, offset| Offsets::from([((topic.as_str().into(), partition), offset)]);
+    let (before, _) = Progress::start(&direct, 0, &topics, &Health::default(), |_| {}).unwrap();
+    before.commit(at(0, 1));
+    before.commit(at(1, 1));
+    before.finish(WAIT).unwrap();
+    let health = Health::default();
+    let (first, _) = Progress::start(&behind, 0, &topics, &health, |_| {}).unwrap();
+    let (second, _) = Progress::start(&direct, 1, &topics, &Health::default(), |_| {}).unwrap();
+    proxy.cut();
+    first.commit(at(0, 2));
+    second.commit(at(1, 2));
+    wait_until(WAIT, "a failed commit", || health.current().is_some_and(|(since, _)| since.as_secs() >= 7));
+    proxy.mend();
+    wait_until(WAIT, "the offsets", || broker.committed(&group, &topic, 2) == [(0, 2), (1, 2)].into());
+    // Longer than an idle process waits before it repeats an offset: it repeats none of the other's.
+    first.commit(at(0, 3));
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(broker.committed(&group, &topic, 2), [(0, 3), (1, 2)].into());
+    first.finish(WAIT).unwrap();
+    second.finish(WAIT).unwrap();
+}
+
 /// The same without a successor: it goes on.
 #[test]
 fn a_job_that_was_cut_off_alone_goes_on() {
