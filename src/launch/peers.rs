@@ -43,7 +43,9 @@ pub fn meet(hosts: &[String], mine: Hello, patience: Duration) -> Result<Vec<Opt
             RunError::new(Exit::TryAgain, format!("no word from process at {missing}: {e}; is it started?"))
         })?;
         match met.get_mut(hello.process as usize) {
-            Some(place @ None) if hello.process as usize > me => *place = Some((stream, hello)),
+            Some(place) if hello.process as usize > me && place.as_ref().is_none_or(|(held, _)| is_dead(held)) => {
+                *place = Some((stream, hello));
+            }
             _ => return Err(differs(format!("two processes say that they are number {}", hello.process))),
         }
     }
@@ -51,6 +53,13 @@ pub fn meet(hosts: &[String], mine: Hello, patience: Duration) -> Result<Vec<Opt
         compare(&mine, theirs, &hosts[peer])?;
     }
     Ok(met.into_iter().map(|met| met.map(|(stream, _)| stream)).collect())
+}
+
+/// Has the process at the other end gone? While it waits for others it says nothing.
+fn is_dead(held: &TcpStream) -> bool {
+    let peeked = held.set_nonblocking(true).and_then(|()| held.peek(&mut [0]));
+    let is_there = peeked.map_or_else(|error| error.kind() == io::ErrorKind::WouldBlock, |bytes| bytes > 0);
+    !is_there || held.set_nonblocking(false).is_err()
 }
 
 fn compare(mine: &Hello, theirs: &Hello, host: &str) -> Result<(), RunError> {
@@ -160,6 +169,8 @@ impl Hello {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     fn free_hosts(n: usize) -> Vec<String> {
         let listeners: Vec<_> = (0..n).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         listeners.iter().map(|l| l.local_addr().unwrap().to_string()).collect()
@@ -169,7 +180,7 @@ mod tests {
         let hosts = free_hosts(hellos.len());
         let meet_one = |hello: &Hello| {
             let (hosts, hello) = (hosts.clone(), *hello);
-            std::thread::spawn(move || meet(&hosts, hello, Duration::from_secs(10)))
+            std::thread::spawn(move || meet(&hosts, hello, PATIENCE))
         };
         let threads: Vec<_> = hellos.iter().map(meet_one).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
@@ -194,6 +205,39 @@ mod tests {
             assert_eq!(error.exit, Exit::Config);
             assert!(error.message.contains("hash"), "{error}");
         }
+    }
+
+    /// Process 0 waits for two others; what it met, and what `others` made.
+    fn meet_as_first<T>(others: impl FnOnce(&str) -> T) -> (Result<Vec<Option<TcpStream>>, RunError>, T) {
+        let hosts = free_hosts(3);
+        let first = hosts[0].clone();
+        let waiting = std::thread::spawn(move || meet(&hosts, hello(0), PATIENCE));
+        let made = others(&first);
+        (waiting.join().unwrap(), made)
+    }
+
+    fn greet_first(host: &str, process: u64) -> TcpStream {
+        connect(host, 0, hello(process), Instant::now() + PATIENCE).unwrap().0
+    }
+
+    #[test]
+    fn a_process_that_starts_again_takes_the_place_of_the_one_that_died() {
+        let (met, mut others) = meet_as_first(|first| {
+            drop(greet_first(first, 1));
+            [greet_first(first, 1), greet_first(first, 2)]
+        });
+        let mut word = [0];
+        others[0].write_all(&[7]).unwrap();
+        met.unwrap()[1].as_ref().unwrap().read_exact(&mut word).unwrap();
+        assert_eq!(word, [7], "the socket is that of the living one, and waits for what comes");
+    }
+
+    #[test]
+    fn two_that_live_are_not_one_process() {
+        let (met, _) = meet_as_first(|first| [greet_first(first, 1), greet_first(first, 1)]);
+        let error = met.unwrap_err();
+        assert_eq!(error.exit, Exit::Config);
+        assert!(error.message.contains("number 1"), "{error}");
     }
 
     #[test]
