@@ -7,6 +7,7 @@
 //! What sources read is reported to [`Ticker`], which every worker feeds with the same [`Report`]s and which therefore
 //! gives the same [`Clock`] everywhere.
 
+pub mod moments;
 pub mod operator;
 
 use std::collections::{BTreeMap, BTreeSet};

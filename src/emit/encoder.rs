@@ -86,6 +86,11 @@ impl Encoder {
         &self.of().name
     }
 
+    /// Does what becomes of a row depend on the epoch's time?
+    pub fn changes_with_time(&self) -> bool {
+        self.of().changing && self.of().needs_clock
+    }
+
     fn of(&self) -> &Output {
         &self.plan.outputs[self.output]
     }
@@ -108,18 +113,26 @@ impl Encoder {
     }
 
     /// Adds the records of a change: at most two, as an output's key may be another one than the collection's. A row
-    /// that fails counts as deleted: its tombstone goes out beside the rejection.
-    pub fn change(&self, change: Change, now: Micros, to: &mut Vec<Outgoing>) -> Result<(), Rejection> {
+    /// that fails counts as deleted: its tombstone goes out beside the rejection. `then` is the epoch's time at which
+    /// the row before was written, `None` if it was not. Returns whether there is a row now.
+    pub fn change(
+        &self,
+        change: Change,
+        then: Option<Micros>,
+        now: Micros,
+        to: &mut Vec<Outgoing>,
+    ) -> Result<bool, Rejection> {
         let Change { key, time, before, after } = change;
         let encoded = after.as_ref().map_or(Ok(None), |event| self.encode(event, Some(&key), now));
         let (encoded, failed) = match encoded {
             Ok(encoded) => (encoded, Ok(())),
             Err(rejection) => (None, Err(rejection)),
         };
+        let is_there = encoded.is_some();
         // What failed before was not there, so nothing is to be taken back.
         let before = before.filter(|_| encoded.is_none() || self.of().key.is_some());
-        if let Some(event) = before
-            && let Ok(Some(mut gone)) = self.encode(&event, Some(&key), now)
+        if let (Some(event), Some(then)) = (before, then)
+            && let Ok(Some(mut gone)) = self.encode(&event, Some(&key), then)
             && encoded.as_ref().is_none_or(|encoded| encoded.record.key != gone.record.key)
         {
             (gone.record.value, gone.record.headers) = (None, Vec::new());
@@ -129,7 +142,7 @@ impl Encoder {
         if let (Some(encoded), Some(event)) = (encoded, after) {
             to.push(self.outgoing(encoded, Within::Row(key), event.record));
         }
-        failed
+        failed.map(|()| is_there)
     }
 
     fn outgoing(&self, encoded: Encoded, within: Within, origin: Arc<Record>) -> Outgoing {

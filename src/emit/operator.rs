@@ -14,6 +14,7 @@ use timely::dataflow::operators::{Capability, Operator};
 
 use super::deliver::{Count, Deliverer, Done, Gathered, Letters, Outgoing, Sink};
 use super::encoder::Encoder;
+use crate::epoch::moments::Moments;
 use crate::epoch::operator::{Edge, Made, PerEpoch, Wake, absorb, passed};
 use crate::epoch::{Clock, Epoch};
 use crate::error::{RunError, Stage};
@@ -23,13 +24,16 @@ use crate::telemetry::StepMetrics;
 /// Results of an output → records on their way.
 pub struct Emitter {
     encoder: Encoder,
+    /// When the rows that are there were written, where that matters.
+    moments: Option<Moments>,
     metrics: Arc<StepMetrics>,
     worker: usize,
 }
 
 impl Emitter {
     pub fn new(encoder: Encoder, metrics: Arc<StepMetrics>, worker: usize) -> Self {
-        Self { encoder, metrics, worker }
+        let moments = encoder.changes_with_time().then(Moments::default);
+        Self { encoder, moments, metrics, worker }
     }
 
     /// An append stream: one record per event.
@@ -58,11 +62,19 @@ impl Emitter {
         made.results.reserve(changes.len());
         for change in changes {
             let key = change.key.clone();
-            if let Err(rejection) = self.encoder.change(change, now, &mut made.results) {
+            let then = self.moments.as_ref().map_or(Some(now), |moments| moments.of(&key));
+            let written = self.encoder.change(change, then, now, &mut made.results);
+            if let Err(rejection) = &written {
                 self.metrics.rejected(rejection.reason, 1);
                 let error = self.encoder.hide(&rejection.message);
                 tracing::warn!(output = %self.encoder.name(), ?key, %error, "a row was left out");
             }
+            if let Some(moments) = &mut self.moments {
+                moments.set(key, written.is_ok_and(|is_there| is_there).then_some(now));
+            }
+        }
+        if let Some(moments) = &self.moments {
+            self.metrics.set_moments(self.worker, moments.bytes() as u64, moments.rows() as u64);
         }
         self.metrics.events_out(made.results.len() as u64);
         self.metrics.add_busy(self.worker, started.elapsed());

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use timely::dataflow::channels::pact::Pipeline;
 
 use super::{Drops, Program};
+use crate::epoch::moments::Moments;
 use crate::epoch::operator::{Edge, Made, PerEpoch, each, per_epoch};
 use crate::epoch::{Clock, Epoch};
 use crate::error::{Rejected, Rejection};
@@ -141,9 +142,10 @@ impl Shaper {
         result
     }
 
-    fn change(&self, change: Change, now: Micros) -> Option<Change> {
+    /// `then` is the epoch's time at which the row before was let through; `None` if it was not.
+    fn change(&self, change: Change, then: Option<Micros>, now: Micros) -> Option<Change> {
         let Change { key, time, before, after } = change;
-        let before = self.side(before, now, &key, false);
+        let before = then.and_then(|then| self.side(before, then, &key, false));
         let after = self.side(after, now, &key, true);
         (before.is_some() || after.is_some()).then_some(Change { key, time, before, after })
     }
@@ -171,11 +173,12 @@ pub fn shape_changes<'s>(
 ) -> (Edge<'s, Change>, Edge<'s, Rejected>) {
     let name = shaper.step().name.to_string();
     if shaper.step().needs_clock {
-        per_epoch((changes, Pipeline), (clock, Pipeline), &name, Timed(shaper))
+        let timed = TimedChanges { shaper, moments: Moments::default() };
+        per_epoch((changes, Pipeline), (clock, Pipeline), &name, timed)
     } else {
         each(changes, &name, move |changes: Vec<Change>, made| {
             shaper.metrics.events_in(changes.len() as u64);
-            made.results.extend(changes.into_iter().filter_map(|change| shaper.change(change, 0)));
+            made.results.extend(changes.into_iter().filter_map(|change| shaper.change(change, Some(0), 0)));
             shaper.metrics.events_out(made.results.len() as u64);
         })
     }
@@ -194,10 +197,28 @@ impl PerEpoch<Event, Clock, Event> for Timed {
     }
 }
 
-impl PerEpoch<Change, Clock, Change> for Timed {
+/// Such a step over a changing collection.
+struct TimedChanges {
+    shaper: Shaper,
+    moments: Moments,
+}
+
+impl TimedChanges {
+    fn change(&mut self, change: Change, now: Micros) -> Option<Change> {
+        let (key, then) = (change.key.clone(), self.moments.of(&change.key));
+        let result = self.shaper.change(change, then, now);
+        let is_there = result.as_ref().is_some_and(|change| change.after.is_some());
+        self.moments.set(key, is_there.then_some(now));
+        result
+    }
+}
+
+impl PerEpoch<Change, Clock, Change> for TimedChanges {
     fn close(&mut self, _: Epoch, changes: Vec<Change>, clock: Vec<Clock>, made: &mut Made<Change>) {
         let now = now(&clock);
-        made.results.extend(changes.into_iter().filter_map(|change| self.0.change(change, now)));
+        made.results.extend(changes.into_iter().filter_map(|change| self.change(change, now)));
+        let Shaper { metrics, worker, .. } = &self.shaper;
+        metrics.set_moments(*worker, self.moments.bytes() as u64, self.moments.rows() as u64);
     }
 }
 

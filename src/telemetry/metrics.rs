@@ -109,6 +109,8 @@ pub struct StepMetrics {
     busy: PerWorker,
     state_bytes: PerWorker,
     state_keys: PerWorker,
+    moment_bytes: PerWorker,
+    moment_rows: PerWorker,
     rules: Mutex<BTreeMap<usize, RuleGauges>>,
 }
 
@@ -132,6 +134,8 @@ impl StepMetrics {
             busy: PerWorker::new(workers, 0),
             state_bytes: PerWorker::new(workers, 0),
             state_keys: PerWorker::new(workers, 0),
+            moment_bytes: PerWorker::new(workers, 0),
+            moment_rows: PerWorker::new(workers, 0),
             rules: Mutex::default(),
         }
     }
@@ -172,6 +176,13 @@ impl StepMetrics {
         self.state_keys.set(worker, keys);
     }
 
+    /// What this worker holds now of when rows were let through: a part of the step's state, of rows that another part
+    /// may hold, too.
+    pub fn set_moments(&self, worker: usize, bytes: u64, rows: u64) {
+        self.moment_bytes.set(worker, bytes);
+        self.moment_rows.set(worker, rows);
+    }
+
     /// The rules that this worker's index holds now. Every worker indexes every rule: their number is the greatest of
     /// the workers', the memory their sum.
     pub fn set_rules(&self, worker: usize, gauges: RuleGauges) {
@@ -202,11 +213,11 @@ impl StepMetrics {
     }
 
     pub fn state_bytes(&self) -> u64 {
-        self.state_bytes.sum()
+        self.state_bytes.sum() + self.moment_bytes.sum()
     }
 
     pub fn state_keys(&self) -> u64 {
-        self.state_keys.sum()
+        self.state_keys.sum().max(self.moment_rows.sum())
     }
 
     /// `None` for a step without rules.
@@ -271,6 +282,15 @@ mod tests {
         step.set_rules(0, RuleGauges { rules: 10, bytes: 600, classes: vec![("selective", 10)] });
         step.set_rules(1, RuleGauges { rules: 9, bytes: 540, classes: vec![("selective", 9)] });
         assert_eq!(step.rules(), Some(RuleGauges { rules: 10, bytes: 1140, classes: vec![("selective", 10)] }));
+    }
+
+    #[test]
+    fn rows_that_two_parts_of_a_state_hold_count_once() {
+        let step = StepMetrics::new("emit.due", 2);
+        step.set_moments(0, 60, 1);
+        assert_eq!((step.state_bytes(), step.state_keys()), (60, 1));
+        step.set_state(1, 400, 1);
+        assert_eq!((step.state_bytes(), step.state_keys()), (460, 1));
     }
 
     #[test]

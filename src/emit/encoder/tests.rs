@@ -131,7 +131,7 @@ fn change(plan: &Arc<Plan>, before: Option<&str>, after: Option<&str>) -> (Vec<(
     let key: Key = [Value::text("k"), Value::Null].into();
     let change = Change { key: key.clone(), time: 1_234_567, before: before.map(row), after: after.map(row) };
     let mut records = Vec::new();
-    let encoded = Encoder::new(plan, 0, 4).change(change, 0, &mut records);
+    let encoded = Encoder::new(plan, 0, 4).change(change, Some(0), 0, &mut records);
     let shown = |out: &Outgoing| {
         assert_eq!(out.place.within, Within::Row(key.clone()));
         (utf8(&out.record.key).unwrap().to_owned(), utf8(&out.record.value).map(str::to_owned))
