@@ -1,7 +1,8 @@
 //! The program as it is typed: help, versions, usage errors, exit codes, variables, completions.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command as StdCommand, Stdio};
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -213,6 +214,36 @@ fn check_tells_of_every_file() {
     assert!(said.out.contains("not UTF-8"), "{}", said.out);
     let said = say(tidemill(&["check", "-"]).write_stdin("nme: x\n"));
     assert!(said.code == 78 && said.out.contains("<stdin>"), "{}", said.out);
+}
+
+/// What still waits for its peers has nothing to deliver.
+#[test]
+fn a_process_that_waits_for_others_stops_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = folder.path().join("job.yaml");
+    std::fs::write(&job, JOB).unwrap();
+    // Nobody ever listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for process in ["0", "1"] {
+        let hosts = ["127.0.0.1:0".to_owned(), format!("127.0.0.1:{port}")];
+        let hosts = if process == "0" { hosts.join(",") } else { format!("{},{}", hosts[1], hosts[0]) };
+        let mut child = StdCommand::new(assert_cmd::cargo::cargo_bin("tidemill"))
+            .arg("run")
+            .arg(&job)
+            .args(["--http", "off", "--input", "orders=/dev/null", "-n", "2", "-p", process, "--hosts", &hosts])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(said.any(|line| line.contains("waiting for the other processes")));
+        let asked = Instant::now();
+        // SAFETY: sends a signal to a child that is not yet waited for.
+        assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
+        let rest: Vec<String> = said.collect();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{rest:?}");
+        assert!(rest.iter().any(|line| line.contains("stopped before it had begun")), "{rest:?}");
+        assert!(asked.elapsed() < Duration::from_secs(15), "it waits for half a minute otherwise");
+    }
 }
 
 const JOB: &str = "\

@@ -142,13 +142,18 @@ struct Open<C> {
     in_flight: usize,
     flushed: bool,
     tally: BTreeMap<u16, u64>,
+    refused: Refused,
 }
+
+/// Records that topics did not take, by output and reason: how many.
+pub type Refused = BTreeMap<(u16, Reason), u64>;
 
 /// An epoch all of whose records have been acknowledged.
 pub struct Done<C> {
     pub epoch: Epoch,
     pub hold: C,
     pub tally: Tally,
+    pub refused: Refused,
 }
 
 impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
@@ -165,7 +170,8 @@ impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
         let of_one = items.chunk_by(|a, b| a.output == b.output);
         tally.extend(of_one.map(|items| (items[0].output, items.len() as u64)));
         let (serial, sent, in_flight, flushed) = (self.serial, 0, 0, false);
-        self.epochs.push(Open { epoch, serial, hold, items, sent, in_flight, flushed, tally });
+        let refused = Refused::new();
+        self.epochs.push(Open { epoch, serial, hold, items, sent, in_flight, flushed, tally, refused });
         self.serial = serial.wrapping_add(1);
     }
 
@@ -186,9 +192,9 @@ impl<S: Sink, L: Letters, C> Deliverer<S, L, C> {
         settled?;
         self.send()?;
         let done = |open: &mut Open<C>| open.sent == open.items.len() && open.flushed && open.in_flight == 0;
-        let finish = |Open { epoch, hold, tally, .. }| {
+        let finish = |Open { epoch, hold, tally, refused, .. }| {
             let tally = tally.into_iter().filter(|(_, records)| *records > 0).collect();
-            Done { epoch, hold, tally }
+            Done { epoch, hold, tally, refused }
         };
         Ok(self.epochs.extract_if(.., done).map(finish).collect())
     }
@@ -226,7 +232,11 @@ impl<C> Open<C> {
         let Outcome::Refused(refusal) = outcome else { return Ok(()) };
         let item = &self.items[index];
         let instead = match (outputs.get(item.output as usize), &refusal) {
-            (Some((name, _)), _) => letters.letter(&refused(item, name, refusal)),
+            (Some((name, _)), _) => {
+                let rejected = refused(item, name, refusal);
+                *self.refused.entry((item.output, rejected.reason)).or_default() += 1;
+                letters.letter(&rejected)
+            }
             (None, Refusal::TooLarge(limit)) => letters.stripped(item).ok_or_else(|| no_room(item, limit))?,
             (None, Refusal::TooFar(_)) => letters.redated(item),
         };

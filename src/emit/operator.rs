@@ -212,6 +212,10 @@ where
                 Ok(epochs) => {
                     for done in epochs {
                         let at = began.remove(&done.epoch).unwrap_or_else(Instant::now);
+                        let refused = done.refused.values().sum();
+                        if refused > 0 {
+                            (hooks.read)(done.epoch, 0, refused);
+                        }
                         (hooks.delivered)(&done, at);
                     }
                 }

@@ -23,6 +23,7 @@ use crate::emit::topics::Topics;
 use crate::epoch::Epoch;
 use crate::epoch::operator::{Edge, each, per_epoch};
 use crate::error::{Rejected, RunError, Stage};
+use crate::plan;
 use crate::telemetry::OutputMetrics;
 
 /// Opened before the graph is built.
@@ -65,8 +66,7 @@ impl<'s> Streams<'s> {
         let (mut all, mut news) = (Vec::new(), Vec::new());
         for (index, output) in plan.outputs.iter().enumerate() {
             let encoder = Encoder::new(&plan, index, self.house.partitions(index));
-            // Outputs are a name space of their own: `spend` may well be the aggregate that it writes.
-            let metrics = self.house.telemetry.step(&format!("emit.{}", output.name));
+            let metrics = self.house.telemetry.step(&step_name(output));
             let mut emitter = Emitter::new(encoder, metrics.clone(), self.local());
             let clock = self.clock.clone();
             let name = format!("{}: encode", output.name);
@@ -134,6 +134,12 @@ impl<'s> Streams<'s> {
     }
 }
 
+/// The step that an output is to the counters. Outputs are a name space of their own: `spend` may well be the aggregate
+/// that it writes.
+fn step_name(output: &plan::Output) -> String {
+    format!("emit.{}", output.name)
+}
+
 /// The end of the graph.
 pub(super) fn deliver<'s>(
     streams: &Streams<'s>,
@@ -142,13 +148,19 @@ pub(super) fn deliver<'s>(
 ) -> Edge<'s, ()> {
     let house = streams.house.clone();
     let plan = &house.plan;
-    let directions = |output: &crate::plan::Output| output.order.iter().map(|(_, direction)| *direction).collect();
+    let directions = |output: &plan::Output| output.order.iter().map(|(_, direction)| *direction).collect();
     let outputs = plan.outputs.iter().map(|output| (output.name.clone(), directions(output))).collect();
     let deliverer = Deliverer::new(sink.sinks, streams.dead_letters(), outputs);
     let counters: Vec<Arc<OutputMetrics>> =
         plan.outputs.iter().map(|output| house.telemetry.output(&output.name)).collect();
     let (worker, wall_clock) = (streams.local(), house.wall_clock);
+    let (refusing, steps) = (house.clone(), plan.outputs.iter().map(|output| house.telemetry.step(&step_name(output))));
+    let steps: Vec<_> = steps.collect();
     let delivered = move |done: &Done<Capability<Epoch>>, since: Instant| {
+        for ((output, reason), records) in &done.refused {
+            steps[usize::from(*output)].rejected(*reason, *records);
+            refusing.telemetry.dead_letters().add(Stage::Emit, *reason, *records);
+        }
         for (output, records) in &done.tally {
             let Some(counter) = counters.get(usize::from(*output)) else { continue };
             counter.delivered(worker, *records);

@@ -44,8 +44,7 @@ pub fn run(plan: Plan, options: Options, telemetry: Arc<Telemetry>, stop: Stop) 
     panic::report_to(ends.clone());
     let options = Arc::new(options);
     let house = Arc::new(connect::connect(plan, &options, &telemetry, &stop, &ends)?);
-    stop.begin();
-    workers::start(&house, &options, ends)?;
+    workers::start(&house, &options, &stop, ends)?;
     let result = wait(&house, &options, &stop, &ended);
     // A job that stops for its data has delivered what it read until then.
     let delivered = result.as_ref().map_or_else(|error| error.exit == Exit::Data, |()| true);

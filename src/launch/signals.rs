@@ -31,7 +31,7 @@ impl Stop {
     }
 
     /// From now on there may be something to deliver. Until then a job that is asked to stop ends at once: it waits
-    /// for brokers, within calls that last up to half a minute.
+    /// for brokers or other processes, within calls that last up to half a minute.
     pub fn begin(&self) {
         self.0.begun.store(true, Ordering::SeqCst);
     }

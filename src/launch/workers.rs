@@ -12,7 +12,7 @@ use timely::worker::Worker;
 use timely::{CommunicationConfig, WorkerConfig};
 
 use super::peers::{Hello, meet};
-use super::{End, Options, failing};
+use super::{End, Options, Stop, failing};
 use crate::error::{Exit, RunError};
 use crate::flow::{self, House, Running};
 use crate::source::pace::wall_clock;
@@ -28,8 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 type Builders = (Vec<AllocatorBuilder>, Box<dyn std::any::Any + Send>);
 
 /// Starts all workers of this process; `ends` hears when they are done.
-pub fn start(house: &Arc<House>, options: &Options, ends: Sender<End>) -> Result<(), RunError> {
+pub fn start(house: &Arc<House>, options: &Options, stop: &Stop, ends: Sender<End>) -> Result<(), RunError> {
     let (builders, others) = allocators(house, options)?;
+    stop.begin();
     let (building, running) = (house.clone(), failing(&ends));
     let guards = execute_from(builders, others, WorkerConfig::default(), move |worker| {
         match flow::build(worker, &building) {

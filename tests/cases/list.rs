@@ -6,10 +6,10 @@ cases! {
     a_grouping_that_fails
     a_late_record_is_handed_back_once
     a_row_is_a_copy
-    a_value_that_fails_deletes_the_row
-    aggregate_over_unlike_sources
     a_row_leaves_by_time_when_it_changes
     a_row_leaves_by_time_within_an_epoch
+    a_value_that_fails_deletes_the_row
+    aggregate_over_unlike_sources
     an_aggregate_read_as_a_table
     an_ended_source_holds_nothing_back
     an_output_can_reject

@@ -18,7 +18,12 @@ fn deliver(letters: &[(&str, &str)]) -> (Scene<'static>, String) {
     let large = format!(r#"{{"id":2,"note":"{}"}}"#, "x".repeat(5_000));
     let values = [r#"{"id":1}"#, &large, r#"{"id":3}"#];
     scene.produce("orders", values.map(|value| Rec::keyed("k", value)));
-    scene.catch_up(&[]);
+    let report = scene.path("report.json");
+    scene.catch_up(&["--report", report.to_str().unwrap()]);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let counted = &report["dead_letters"][0];
+    assert_eq!((&counted["stage"], &counted["reason"]), (&"emit".into(), &"RecordTooLarge".into()), "{report:#}");
+    assert_eq!((&counted["records"], &report["steps"]["emit.out"]["rejected"]["RecordTooLarge"]), (&1.into(), &1.into()));
     let ids: Vec<u64> = scene.values("out").iter().map(|value| value["id"].as_u64().unwrap()).collect();
     assert_eq!(ids, [1, 3]);
     assert_eq!(scene.committed("orders", 1), [3]);
@@ -57,4 +62,17 @@ fn a_dead_letter_that_never_fits_stops_the_job_and_says_what_to_do() {
     let told = format!("the dead letter of topic {}, partition 0, offset 0 is too large", scene.topic("orders"));
     assert!(stderr.contains(&told) && stderr.contains("raise max.message.bytes"), "{stderr}");
     assert_eq!(scene.committed("orders", 1), [0]);
+}
+
+#[test]
+fn records_that_are_too_large_count_as_rejected() {
+    let scene = Scene::new(&format!("{COPY}limits: {{ rejected: 3 }}\n"));
+    scene.create("orders", 1);
+    scene.create_with("out", 1, &[("max.message.bytes", "2000")]);
+    scene.create("dead", 1);
+    let large = |id: u64| Rec::value(format!(r#"{{"id":{id},"note":"{}"}}"#, "x".repeat(5_000)));
+    scene.produce("orders", (0..5).map(large));
+    let stderr = ends(scene.start(&[]), 65);
+    assert!(stderr.contains("5 records were rejected; limits.rejected is 3"), "{stderr}");
+    assert_eq!(scene.broker.read_all(&scene.topic("dead")).len(), 5);
 }
