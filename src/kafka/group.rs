@@ -18,11 +18,16 @@ use super::request::{Unanswered, no_queue};
 use super::settings::Settings;
 use crate::error::RunError;
 
+/// What stands between the mark of a job and the id of the topic.
+pub(super) const TOPIC_ID: char = '@';
+
 /// An offset, and the mark of the job that committed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Committed {
     pub offset: i64,
     pub mark: String,
+    /// The topic that it is of, where the broker tells topics of one name apart.
+    pub topic_id: Option<String>,
 }
 
 /// The group of the settings; nobody joins it.
@@ -82,7 +87,11 @@ impl Group {
             let (topic, mark) = unsafe { (topic_of(entry), mark_of(entry)) };
             check(entry.err, &|| format!("topic {topic}, partition {}", entry.partition))?;
             if entry.offset >= 0 {
-                found.insert((topic, entry.partition), Committed { offset: entry.offset, mark });
+                let (mark, topic_id) = match mark.split_once(TOPIC_ID) {
+                    Some((mark, id)) => (mark.to_owned(), Some(id.to_owned())),
+                    None => (mark, None),
+                };
+                found.insert((topic, entry.partition), Committed { offset: entry.offset, mark, topic_id });
             }
         }
         Ok(found)

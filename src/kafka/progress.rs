@@ -14,7 +14,7 @@
 //!
 //! All calls block, so they run on a thread of their own; [`Progress::commit`] only leaves a note for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -43,8 +43,12 @@ const MARK: &str = "tidemill ";
 /// How long one transactional call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What tells each topic from an earlier one of its name: an offset is good for the one that it was committed for.
+type TopicIds = BTreeMap<Arc<str>, String>;
+
 /// Publishes the progress of one process.
 pub struct Progress {
+    recreated: BTreeSet<Arc<str>>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -75,7 +79,7 @@ impl Progress {
         failed: impl Fn(&RunError) + Send + 'static,
     ) -> Result<(Self, Offsets), RunError> {
         let mut work = Work::new(Group::new(settings, health)?, settings, process, health);
-        let offsets = work.take_over(topics)?;
+        let (offsets, recreated) = work.take_over(topics)?;
         let shared = Arc::new(Shared { notes: Mutex::new(Notes::default()), changed: Condvar::new() });
         let theirs = shared.clone();
         let run = move || {
@@ -92,7 +96,12 @@ impl Progress {
             .name("progress".to_owned())
             .spawn(run)
             .map_err(|error| RunError::new(Exit::Software, format!("cannot start a thread: {error}")))?;
-        Ok((Self { shared, thread: Mutex::new(Some(thread)) }, offsets))
+        Ok((Self { recreated, shared, thread: Mutex::new(Some(thread)) }, offsets))
+    }
+
+    /// Topics that were created again since their offsets were committed: those mean other records now.
+    pub fn recreated(&self) -> &BTreeSet<Arc<str>> {
+        &self.recreated
     }
 
     /// These are delivered. Returns at once; they are committed within about a second, the first at once. A job says
@@ -169,6 +178,7 @@ struct Work {
     /// What the marks of all processes with this index begin with.
     index: String,
     mark: String,
+    ids: Arc<TopicIds>,
     committer: Option<Committer>,
     /// What it marked when it started, of all processes.
     taken: Offsets,
@@ -186,6 +196,7 @@ impl Work {
             transactional_id: format!("tidemill-progress-{}-{process}", settings.group),
             mark: format!("{index}{}", instance()),
             index,
+            ids: Arc::default(),
             committer: None,
             taken: Offsets::new(),
             committed: Offsets::new(),
@@ -194,14 +205,19 @@ impl Work {
 
     /// Fences, reads, marks. An older job that makes itself a new producer between the first and the last of these
     /// fences us; then once more, since it will find our mark, or be fenced at its next commit.
-    fn take_over(&mut self, topics: &[Topic]) -> Result<Offsets, RunError> {
+    fn take_over(&mut self, topics: &[Topic]) -> Result<(Offsets, BTreeSet<Arc<str>>), RunError> {
+        let id = |topic: &Topic| Some((topic.name.as_str().into(), topic.id.clone()?));
+        self.ids = Arc::new(topics.iter().filter_map(id).collect());
         for attempt in 0.. {
             self.committer = Some(self.open(self.settings.start_timeout)?);
-            let offsets = self.read(topics)?;
-            match self.transact(&offsets) {
+            let (offsets, recreated) = self.read(topics)?;
+            // What was committed for an earlier topic goes on saying so.
+            let mut marked = offsets.clone();
+            marked.retain(|(topic, _), _| !recreated.contains(topic));
+            match self.transact(&marked) {
                 Ok(()) => {
-                    self.taken.clone_from(&offsets);
-                    return Ok(offsets);
+                    self.taken = marked;
+                    return Ok((offsets, recreated));
                 }
                 Err(trouble) if trouble.fenced() && attempt >= 2 => return Err(self.taken_over()),
                 Err(trouble) if trouble.fenced() || classify(trouble.code) == Failure::Passing && attempt < 5 => {}
@@ -211,7 +227,7 @@ impl Work {
         unreachable!("the loop ends by itself")
     }
 
-    fn read(&self, topics: &[Topic]) -> Result<Offsets, RunError> {
+    fn read(&self, topics: &[Topic]) -> Result<(Offsets, BTreeSet<Arc<str>>), RunError> {
         let names: BTreeMap<&str, Arc<str>> =
             topics.iter().map(|t| (t.name.as_str(), t.name.as_str().into())).collect();
         let partitions: Vec<(&str, i32)> =
@@ -220,14 +236,21 @@ impl Work {
             .group
             .committed(&partitions, self.settings.start_timeout)
             .map_err(|error| self.explain(&Trouble::new(error.code, error.reason)))?;
-        Ok(found
-            .into_iter()
-            .filter_map(|((topic, partition), at)| Some(((names.get(topic.as_str())?.clone(), partition), at.offset)))
-            .collect())
+        let (mut offsets, mut recreated) = (Offsets::new(), BTreeSet::new());
+        for ((topic, partition), at) in found {
+            let Some(topic) = names.get(topic.as_str()) else { continue };
+            offsets.insert((topic.clone(), partition), at.offset);
+            if let (Some(now), Some(then)) = (self.ids.get(topic), &at.topic_id)
+                && now != then
+            {
+                recreated.insert(topic.clone());
+            }
+        }
+        Ok((offsets, recreated))
     }
 
     fn open(&self, wait: Duration) -> Result<Committer, RunError> {
-        Committer::open(&self.settings, &self.transactional_id, &self.mark, &self.health, wait)
+        Committer::open(&self.settings, &self.transactional_id, (&self.mark, &self.ids), &self.health, wait)
             .map_err(|trouble| self.explain(&trouble))
     }
 
@@ -282,6 +305,7 @@ impl Work {
     /// A new producer, unless another job has put its mark on our offsets since.
     fn replace(&mut self, deadline: Instant) -> Result<(), RunError> {
         loop {
+            let began = Instant::now();
             let trouble = match self.is_taken_over() {
                 Ok(true) => return Err(self.taken_over()),
                 Ok(false) => match self.open_again() {
@@ -300,7 +324,8 @@ impl Work {
                 return Err(self.explain(&trouble));
             }
             self.health.trouble(Exit::TryAgain, trouble.to_string());
-            std::thread::sleep(Duration::from_millis(200));
+            // While nobody answers the library tries to connect as fast as it can.
+            std::thread::sleep(began.elapsed().clamp(Duration::from_millis(200), Duration::from_secs(2)));
         }
     }
 
@@ -315,7 +340,7 @@ impl Work {
     }
 
     fn open_again(&self) -> Result<Committer, Trouble> {
-        Committer::open(&self.settings, &self.transactional_id, &self.mark, &self.health, CALL_TIMEOUT)
+        Committer::open(&self.settings, &self.transactional_id, (&self.mark, &self.ids), &self.health, CALL_TIMEOUT)
     }
 
     fn taken_over(&self) -> RunError {

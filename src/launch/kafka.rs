@@ -1,5 +1,6 @@
 //! What a run must know of Kafka before its workers start, and what is looked after while they work.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -66,7 +67,8 @@ pub fn connect(
         let (progress, committed) = Progress::start(&settings, options.process, &read, &health, told)?;
         (Some(progress), committed)
     };
-    let topics = begin(plan, &admin, &wanted, &read, &committed)?;
+    let recreated = progress.as_ref().map(|progress| progress.recreated().clone()).unwrap_or_default();
+    let topics = begin(plan, &admin, &wanted, &read, &committed, &recreated)?;
     let discovery = match read.is_empty() || options.until_caught_up {
         true => None,
         false => Some(Discovery::start(&settings, &read, &health, || ())?),
@@ -109,6 +111,7 @@ fn begin(
     wanted: &Wanted,
     topics: &[Topic],
     committed: &Offsets,
+    recreated: &BTreeSet<Arc<str>>,
 ) -> Result<Vec<TopicPlan>, RunError> {
     let mut plans = Vec::new();
     for ((name, origins), topic) in wanted.read.iter().zip(topics) {
@@ -128,6 +131,13 @@ fn begin(
         let rebuilds = plan.stateful && start == Start::Earliest;
         let known = |partition: i32| committed.get(&(name.clone(), partition)).copied().filter(|_| !table && !rebuilds);
         let any = (0..topic.partitions).any(|partition| known(partition).is_some());
+        if (0..topic.partitions).any(|partition| known(partition).is_some()) && recreated.contains(name) {
+            let message = format!(
+                "topic {name} was deleted and created again since the group's offsets were committed: they mean other \
+                 records now; reset them to choose where to go on"
+            );
+            return Err(RunError::new(Exit::Unavailable, message));
+        }
         let past = |p: &i32| known(*p).is_some_and(|offset| offset > ends[*p as usize]);
         for partition in (0..topic.partitions).filter(past) {
             // What an open transaction holds back ends later than what can be read.

@@ -23,7 +23,10 @@ fn deliver(letters: &[(&str, &str)]) -> (Scene<'static>, String) {
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
     let counted = &report["dead_letters"][0];
     assert_eq!((&counted["stage"], &counted["reason"]), (&"emit".into(), &"RecordTooLarge".into()), "{report:#}");
-    assert_eq!((&counted["records"], &report["steps"]["emit.out"]["rejected"]["RecordTooLarge"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&counted["records"], &report["steps"]["emit.out"]["rejected"]["RecordTooLarge"]),
+        (&1.into(), &1.into())
+    );
     let ids: Vec<u64> = scene.values("out").iter().map(|value| value["id"].as_u64().unwrap()).collect();
     assert_eq!(ids, [1, 3]);
     assert_eq!(scene.committed("orders", 1), [3]);

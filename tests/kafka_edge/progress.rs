@@ -121,3 +121,23 @@ fn processes_of_one_job_do_not_fence_each_other() {
     second.finish(WAIT).unwrap();
     assert_eq!(broker.committed(&group, &topic, 2), [(0, 1), (1, 2)].into());
 }
+
+/// Offsets are good for the topic that they were committed for, and go on saying so however often a job looks.
+#[test]
+fn a_topic_that_was_created_again_is_known_by_its_id() {
+    let broker = Broker::shared();
+    let names = [broker.topic("again", 1), broker.topic("same", 1)];
+    let settings = settings_for(&broker.address, &unique("group"), &[]);
+    let now = topics(&settings, &[&names[0], &names[1]]);
+    let earlier = Topic { id: Some("an earlier one".to_owned()), ..now[0].clone() };
+    let (progress, _, _) = start(&settings, &[earlier.clone(), now[1].clone()]);
+    progress.commit(offsets(&names[0], &[(0, 3)]).into_iter().chain(offsets(&names[1], &[(0, 4)])));
+    progress.finish(WAIT).unwrap();
+    for _ in 0..2 {
+        let (progress, found, _) = start(&settings, &now);
+        assert_eq!(progress.recreated().iter().map(|topic| &**topic).collect::<Vec<_>>(), [names[0].as_str()]);
+        assert_eq!(found.len(), 2);
+    }
+    let (progress, _, _) = start(&settings, &[earlier, now[1].clone()]);
+    assert!(progress.recreated().is_empty());
+}

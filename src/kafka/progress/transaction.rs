@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use rdkafka_sys as native;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-use super::Offsets;
+use super::{Offsets, TopicIds};
 use crate::error::RunError;
 use crate::kafka::client::{Client, Queue, Role, c_name};
 use crate::kafka::errors::{Failure, classify, code_name};
+use crate::kafka::group::TOPIC_ID;
 use crate::kafka::health::Health;
 use crate::kafka::partitions::PartitionList;
 use crate::kafka::request::{no_queue, text};
@@ -26,6 +27,7 @@ pub(super) struct Trouble {
 pub(super) struct Committer {
     group: NonNull<native::rd_kafka_consumer_group_metadata_t>,
     mark: String,
+    ids: Arc<TopicIds>,
     errors: Queue,
     client: Arc<Client>,
 }
@@ -38,7 +40,7 @@ impl Committer {
     pub fn open(
         settings: &Settings,
         transactional_id: &str,
-        mark: &str,
+        (mark, ids): (&str, &Arc<TopicIds>),
         health: &Health,
         wait: Duration,
     ) -> Result<Self, Trouble> {
@@ -48,7 +50,7 @@ impl Committer {
         // SAFETY: the name is copied. No member, no generation: nobody joins the group.
         let group = unsafe { native::rd_kafka_consumer_group_metadata_new(name.as_ptr()) };
         let group = NonNull::new(group).ok_or_else(no_queue)?;
-        let committer = Self { group, mark: mark.to_owned(), errors, client };
+        let committer = Self { group, mark: mark.to_owned(), ids: ids.clone(), errors, client };
         committer.initialise(wait)?;
         Ok(committer)
     }
@@ -83,7 +85,11 @@ impl Committer {
         }
         let mut list = PartitionList::new();
         for ((topic, partition), offset) in offsets {
-            list.add_marked(topic, *partition, *offset, &self.mark)?;
+            let mark = match self.ids.get(topic) {
+                Some(id) => format!("{}{TOPIC_ID}{id}", self.mark),
+                None => self.mark.clone(),
+            };
+            list.add_marked(topic, *partition, *offset, &mark)?;
         }
         let ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         self.errors.serve();
