@@ -29,9 +29,10 @@ pub fn run(arguments: RunArgs) -> Result<(), Failure> {
     let telemetry = Telemetry::new(options.workers);
     telemetry.set_job(job(&plan, &options));
     tracing::info!(job = &*plan.name, workers = options.workers, version = VERSION, revision = REVISION, "starting");
-    let _server = serve(&options, &telemetry)?;
     let files = ReportFiles { report: options.report.clone(), hgrm: options.hgrm.clone() };
+    // Before anyone can see that it runs: a signal that comes then is heard.
     let stop = watch_signals(&telemetry, &files)?;
+    let _server = serve(&options, &telemetry)?;
     let status = Status::start(telemetry.clone(), screen).map_err(|error| no_thread(&error))?;
 
     let result = launch::run(plan, options, telemetry.clone(), stop);
