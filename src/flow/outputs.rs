@@ -154,12 +154,12 @@ pub(super) fn deliver<'s>(
     let counters: Vec<Arc<OutputMetrics>> =
         plan.outputs.iter().map(|output| house.telemetry.output(&output.name)).collect();
     let (worker, wall_clock) = (streams.local(), house.wall_clock);
-    let (refusing, steps) = (house.clone(), plan.outputs.iter().map(|output| house.telemetry.step(&step_name(output))));
-    let steps: Vec<_> = steps.collect();
+    let steps: Vec<_> = plan.outputs.iter().map(|output| house.telemetry.step(&step_name(output))).collect();
+    let telemetry = house.telemetry.clone();
     let delivered = move |done: &Done<Capability<Epoch>>, since: Instant| {
         for ((output, reason), records) in &done.refused {
             steps[usize::from(*output)].rejected(*reason, *records);
-            refusing.telemetry.dead_letters().add(Stage::Emit, *reason, *records);
+            telemetry.dead_letters().add(Stage::Emit, *reason, *records);
         }
         for (output, records) in &done.tally {
             let Some(counter) = counters.get(usize::from(*output)) else { continue };

@@ -24,7 +24,7 @@ use super::number::Num;
 use super::string::{self, Str};
 use super::{JsonError, JsonErrorKind};
 
-/// A position in JSON text. A clone is cheap and can walk ahead.
+/// A position in JSON text. A copy is cheap and can walk ahead.
 #[derive(Clone, Copy, Debug)]
 pub struct Scanner<'a> {
     text: &'a str,
@@ -147,7 +147,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub fn skip_value(&mut self) -> Result<(), JsonError> {
         match self.peek() {
-            b'"' => string::scan(self.text, &mut self.specials).map(|name| self.at = name.end + 1),
+            b'"' => self.skip_string(),
             b'{' | b'[' => self.skip_container(),
             _ => self.skip_scalar(),
         }
@@ -157,7 +157,7 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     pub(super) fn skip_plain(&mut self) -> Result<(), JsonError> {
         match self.peek() {
-            b'"' => string::scan(self.text, &mut self.specials).map(|name| self.at = name.end + 1),
+            b'"' => self.skip_string(),
             _ => self.number().map(drop),
         }
     }
@@ -177,6 +177,11 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline(always)]
+    fn skip_string(&mut self) -> Result<(), JsonError> {
+        string::scan(self.text, &mut self.specials).map(|text| self.at = text.end + 1)
+    }
+
+    #[inline(always)]
     fn skip_scalar(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             b'-' | b'0'..=b'9' => self.number().map(drop),
@@ -192,7 +197,7 @@ impl<'a> Scanner<'a> {
         let mut open = Kinds::default();
         loop {
             match self.peek() {
-                b'"' => self.at = string::scan(self.text, &mut self.specials)?.end + 1,
+                b'"' => self.skip_string()?,
                 b'{' => {
                     self.open()?;
                     open.push(true);

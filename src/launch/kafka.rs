@@ -131,7 +131,7 @@ fn begin(
         let rebuilds = plan.stateful && start == Start::Earliest;
         let known = |partition: i32| committed.get(&(name.clone(), partition)).copied().filter(|_| !table && !rebuilds);
         let any = (0..topic.partitions).any(|partition| known(partition).is_some());
-        if (0..topic.partitions).any(|partition| known(partition).is_some()) && recreated.contains(name) {
+        if any && recreated.contains(name) {
             let message = format!(
                 "topic {name} was deleted and created again since the group's offsets were committed: they mean other \
                  records now; reset them to choose where to go on"

@@ -81,18 +81,21 @@ fn wait(house: &House, options: &Options, stop: &Stop, ended: &Receiver<End>) ->
 
 /// A function that ends the job as it is, from any thread.
 pub(crate) fn giving_up(ends: &Sender<End>) -> Arc<dyn Fn() + Send + Sync> {
-    let ends = std::sync::Mutex::new(ends.clone());
-    Arc::new(move || {
-        let _ = ends.lock().unwrap_or_else(std::sync::PoisonError::into_inner).send(End::Done);
-    })
+    let end = ending(ends);
+    Arc::new(move || end(End::Done))
 }
 
 /// A function that ends the job with an error, from any thread; only the first error counts.
 pub(crate) fn failing(ends: &Sender<End>) -> Arc<dyn Fn(RunError) + Send + Sync> {
+    let end = ending(ends);
+    Arc::new(move |error| end(End::Failed(error)))
+}
+
+fn ending(ends: &Sender<End>) -> impl Fn(End) + Send + Sync + use<> {
     let ends = std::sync::Mutex::new(ends.clone());
-    Arc::new(move |error| {
+    move |end| {
         let ends = ends.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // When nobody listens any more the job has ended already.
-        let _ = ends.send(End::Failed(error));
-    })
+        let _ = ends.send(end);
+    }
 }

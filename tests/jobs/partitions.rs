@@ -3,19 +3,14 @@
 use std::time::Duration;
 
 use crate::scene::{COPY, SOON, Scene, ends, orders, terminate};
-use crate::seen::{get, http_address};
-use crate::support::{Job, wait_until};
+use crate::seen::ready;
+use crate::support::wait_until;
 
 /// A copy job that reads only what is new to it.
 fn latest() -> Scene<'static> {
     let file = COPY.replace(".orders\" }", ".orders\", start: latest }");
     assert_ne!(file, COPY);
     Scene::new(&file).with_copy_topics(1)
-}
-
-fn ready(job: &Job) {
-    let address = http_address(job);
-    wait_until(SOON, "the job is ready", || get(&address, "/readyz").0 == 200);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::job as oracle;
 use crate::scene::{SOON, Scene, ends, ends_within, hosts, orders, terminate};
-use crate::seen::{get, http_address};
+use crate::seen::{get, http_address, ready};
 use crate::support::{End, Rec, wait_until};
 
 /// Per partition, the offsets of the orders that were delivered.
@@ -142,8 +142,7 @@ fn a_job_with_state_that_starts_at_the_end_misses_nothing_between_two_runs() {
     let scene = Scene::new(COUNTING).with_copy_topics(1);
     scene.create("counts", 1);
     let job = scene.start(&["--http", "127.0.0.1:0"]);
-    let address = http_address(&job);
-    wait_until(SOON, "it is ready", || get(&address, "/readyz").0 == 200);
+    ready(&job);
     scene.produce("orders", orders(0..5));
     wait_until(SOON, "all is settled", || scene.committed("orders", 1) == [5]);
     job.kill();

@@ -36,6 +36,13 @@ pub fn get(address: &str, path: &str) -> (u16, String) {
     (status.parse().unwrap(), body.to_owned())
 }
 
+/// Waits until the job is ready; its address.
+pub fn ready(job: &Job) -> String {
+    let address = http_address(job);
+    wait_until(SOON, "the job is ready", || get(&address, "/readyz").0 == 200);
+    address
+}
+
 /// A sample's value by its whole name with labels.
 fn sample(metrics: &str, name: &str) -> Option<f64> {
     let line = metrics.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))?;
@@ -54,8 +61,7 @@ fn metrics_fit_what_the_job_did() {
     let scene = Scene::copy(2);
     mixed(&scene);
     let job = scene.start(&["-w", "2", "--http", "127.0.0.1:0"]);
-    let address = http_address(&job);
-    wait_until(SOON, "it is ready", || get(&address, "/readyz").0 == 200);
+    let address = ready(&job);
     assert_eq!(get(&address, "/livez").0, 200);
     wait_until(SOON, "all is settled", || scene.committed("orders", 2).iter().sum::<i64>() == 115);
     let lag = |partition: u8| {
@@ -158,8 +164,7 @@ fn on_a_terminal_it_shows_how_it_runs_and_wipes_that_away() {
 fn a_job_that_delivers_nothing_or_stops_is_not_ready() {
     let scene = Scene::copy(2);
     let jobs = scene.start_processes(2, &["--http", "127.0.0.1:0"]);
-    let address = http_address(&jobs[0]);
-    wait_until(SOON, "it is ready", || get(&address, "/readyz").0 == 200);
+    let address = ready(&jobs[0]);
     let says = |what: &str| {
         let (status, body) = get(&address, "/readyz");
         status == 503 && body.contains(what)
