@@ -11,6 +11,7 @@ use crate::kafka::{self, Discovery, Limits, Progress, Settings};
 use crate::plan::{Plan, StepKind, StreamId};
 use crate::shape::Program;
 use crate::source::pace::OpenBytes;
+use crate::source::shares::Shares;
 use crate::telemetry::Telemetry;
 
 /// Everything a worker needs to build and run its part.
@@ -35,6 +36,7 @@ pub struct House {
     pub files: Vec<Output>,
     pub kafka: Option<KafkaPlan>,
     pub open_bytes: OpenBytes,
+    pub shares: Arc<Shares>,
     pub stop: Stopper,
     pub fail: Arc<dyn Fn(RunError) + Send + Sync>,
     /// Ends this process, if it is the only one, without delivering what is open.

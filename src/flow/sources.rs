@@ -108,9 +108,11 @@ pub(super) fn build<'s>(
     let mut parts = Vec::new();
     let mut reports = Vec::new();
     if house.reads_files() {
-        let (lines, file_reports) = files(scope, readers.files, house.epoch_records, !house.wall_clock, reins.clone());
+        let (lines, file_reports) =
+            files(scope, readers.files, house.epoch_records, !house.wall_clock, reins.clone(), &house.shares);
         reports.push(file_reports);
-        parts.push(decode_lines(lines, house.plan.clone(), line_intake(house, folds, local)));
+        let intake = line_intake(house, folds, local);
+        parts.push(decode_lines(lines, house.plan.clone(), intake, house.shares.clone(), local));
     }
     if let Some(Topics { reader, wake, armed }) = readers.topics {
         let reader = topic_reader(house, (reader, armed), &reins, intakes(house, false, folds, local), scope.index());

@@ -12,6 +12,7 @@ use crate::flow::{House, Input, Output, Reading, Stopper};
 use crate::lines::{write_record, write_value};
 use crate::plan::Plan;
 use crate::source::pace::OpenBytes;
+use crate::source::shares::Shares;
 use crate::telemetry::Telemetry;
 
 /// Records of each source in an epoch, on files.
@@ -54,6 +55,7 @@ pub fn connect(
         files,
         kafka,
         open_bytes: OpenBytes::default(),
+        shares: Arc::new(Shares::new(options.workers, options.workers * options.processes)),
         stop: Stopper {
             is_requested: Arc::new(move || asked.is_requested()),
             request: Arc::new(move || request.request()),

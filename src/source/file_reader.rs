@@ -1,10 +1,12 @@
 //! Reading files between two epochs: how much belongs to one, when it closes, when all has ended.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::{Feed, Lines};
 use super::pace::{HALF_READ, OpenEpochs, Reins, Ticks, wall_clock};
+use super::shares::Shares;
 use crate::epoch::operator::Wake;
 use crate::epoch::{Epoch, Origin, Report, UNNAMED};
 use crate::error::RunError;
@@ -38,7 +40,8 @@ pub(super) struct FileReader {
     /// The epoch that has been begun, and the wall clock then.
     begun: Option<(Epoch, i64)>,
     opened: bool,
-    turn: u64,
+    shares: Arc<Shares>,
+    chunks: u64,
     known_ended: BTreeSet<(usize, usize)>,
     /// A file could not be read on: the process is about to end.
     failed: bool,
@@ -60,6 +63,7 @@ impl FileReader {
         reins: Reins,
         open: OpenEpochs<()>,
         peers: usize,
+        shares: Arc<Shares>,
     ) -> Self {
         let ticks = Ticks::new(reins.epoch);
         Self {
@@ -72,7 +76,8 @@ impl FileReader {
             open,
             begun: None,
             opened: false,
-            turn: 0,
+            shares,
+            chunks: 0,
             known_ended: BTreeSet::new(),
             failed: false,
             lines: Vec::new(),
@@ -129,8 +134,8 @@ impl FileReader {
             return Step::Wait(LOOK_AGAIN);
         }
         for lines in &mut self.lines[before..] {
-            lines.turn = self.turn;
-            self.turn += 1;
+            lines.worker = self.shares.give(self.chunks);
+            self.chunks += 1;
         }
         let taken = &self.lines[before..];
         self.open.add(taken.iter().map(Lines::records).sum(), taken.iter().map(|l| l.bytes.len()).sum());
@@ -169,9 +174,10 @@ impl FileReader {
     }
 
     fn take(&mut self, epoch: Epoch) -> Result<(), RunError> {
+        let most = self.lines.len().saturating_add(self.shares.room());
         for input in &mut self.inputs {
             if (epoch == 0) == matches!(input.origin, Origin::Table(_)) {
-                input.feed.take(&mut self.lines)?;
+                input.feed.take(&mut self.lines, most)?;
             }
         }
         Ok(())

@@ -28,8 +28,8 @@ const LONGEST_LINE: usize = 256 << 20;
 pub struct Lines {
     /// The file, by its number among all inputs of the job.
     pub input: u32,
-    /// The number of this chunk among all of the job: chunks go to the workers in turn.
-    pub turn: u64,
+    /// The worker that is to decode them.
+    pub worker: u64,
     /// The number of the first line, from 0.
     pub first: i64,
     pub bytes: Bytes,
@@ -62,7 +62,7 @@ impl Lines {
         let first = self.first;
         self.first += n as i64;
         self.blank -= blank;
-        Lines { input: self.input, turn: 0, first, bytes, ends: taken, blank }
+        Lines { input: self.input, worker: 0, first, bytes, ends: taken, blank }
     }
 
     /// How many lines the first `records` records take, and how many of these are blank.
@@ -137,12 +137,13 @@ impl Feed {
         }
     }
 
-    /// What is there of the epoch. What a file that ended still owed falls to the next one.
-    pub fn take(&mut self, lines: &mut Vec<Lines>) -> Result<(), RunError> {
+    /// What is there of the epoch, until there are `most` chunks. What a file that ended still owed falls to the next
+    /// one.
+    pub fn take(&mut self, lines: &mut Vec<Lines>, most: usize) -> Result<(), RunError> {
         for turn in 0..2 * self.inputs.len() {
             let i = turn % self.inputs.len();
             let input = &mut self.inputs[i];
-            while self.owed[i] > 0 && input.fill()? {
+            while lines.len() < most && self.owed[i] > 0 && input.fill()? {
                 let chunk = &mut input.chunks[0];
                 let taken = chunk.split_to(self.owed[i]);
                 self.owed[i] -= taken.records();
@@ -275,7 +276,7 @@ fn split(bytes: Bytes, input: u32, first: i64) -> Lines {
         ends.push(bytes.len() as u32);
     }
     let blank = lines(&bytes, &ends).filter(|line| is_blank(&bytes[line.clone()])).count();
-    Lines { input, turn: 0, first, bytes, ends, blank }
+    Lines { input, worker: 0, first, bytes, ends, blank }
 }
 
 #[cfg(test)]
@@ -298,7 +299,7 @@ mod tests {
         let mut lines = Vec::new();
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            feed.take(&mut lines).unwrap();
+            feed.take(&mut lines, usize::MAX).unwrap();
             if feed.is_complete() {
                 break;
             }

@@ -13,5 +13,6 @@ pub mod line_intake;
 mod oldest;
 pub mod operator;
 pub mod pace;
+pub mod shares;
 pub mod topic_input;
 pub mod topic_reader;

@@ -3,6 +3,7 @@
 //! [`files`] reads all files, on one worker of the job, and gives their lines out; [`decode_lines`] decodes them on
 //! all. [`topics`] does both at once for the partitions that a worker owns.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,11 +14,13 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
+use super::buffers::CHUNK;
 use super::file_reader::{FileInput, FileReader, Step};
 use super::files::Lines;
 use super::intake::{Batch, UNTIMED};
 use super::line_intake::LineIntake;
 use super::pace::{OpenEpochs, Reins};
+use super::shares::Shares;
 use super::topic_reader::{Next, TopicReader};
 use crate::epoch::operator::{Edge, Made, PerEpoch, Wake};
 use crate::epoch::{Clock, Epoch, Report};
@@ -36,11 +39,16 @@ pub fn files<'s>(
     records: usize,
     counting: bool,
     reins: Reins,
+    shares: &Arc<Shares>,
 ) -> (Edge<'s, Lines>, Edge<'s, Report>) {
     let mut builder = OperatorBuilder::new("files".to_owned(), scope);
     let (lines, lines_stream) = builder.new_output();
     let (reports, reports_stream) = builder.new_output();
     let address = builder.operator_info().address;
+    if !inputs.is_empty() {
+        shares.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
+    }
+    let shares = shares.clone();
     for input in &inputs {
         input.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
     }
@@ -54,7 +62,7 @@ pub fn files<'s>(
         let mut listening = inputs.is_empty().then(|| capabilities[1].delayed(&Epoch::MAX));
         let mut held = (!inputs.is_empty()).then_some(capabilities);
         let open = OpenEpochs::new(reins.open_bytes.clone(), reins.limits.open_epochs, reins.limits.open_bytes);
-        let mut reader = FileReader::new(inputs, records, counting, reins, open, scope.peers());
+        let mut reader = FileReader::new(inputs, records, counting, reins, open, scope.peers(), shares);
         move |_| {
             let Some(capabilities) = &mut held else {
                 reader.settle();
@@ -148,26 +156,46 @@ fn give<D: 'static>(port: &mut Sender<D>, data: &mut Vec<D>, capability: impl Fn
     }
 }
 
-/// Decodes lines on all workers: each chunk goes to the next one.
-pub fn decode_lines<'s>(lines: Edge<'s, Lines>, plan: Arc<Plan>, mut intake: LineIntake) -> Intakes<'s> {
-    let mut builder = OperatorBuilder::new("decode".to_owned(), lines.scope());
+/// Decodes lines on all workers, a few at a time: what comes after is given its turn between them, and with the first
+/// worker the reader, so that the others do not run out of lines.
+pub fn decode_lines<'s>(
+    lines: Edge<'s, Lines>,
+    plan: Arc<Plan>,
+    mut intake: LineIntake,
+    shares: Arc<Shares>,
+    worker: usize,
+) -> Intakes<'s> {
+    let scope = lines.scope();
+    let mut builder = OperatorBuilder::new("decode".to_owned(), scope);
     let (mut ports, streams) = Ports::new(&mut builder, &plan);
     let outputs = plan.sources.len() + plan.tables.len() + 2;
     let connection = (0..outputs).map(|output| (output, timely::progress::Antichain::from_elem(Default::default())));
-    let in_turn = Exchange::new(|lines: &Lines| lines.turn);
+    let to_worker = Exchange::new(|lines: &Lines| lines.worker);
     let connection: Vec<_> = connection.collect();
-    let mut input = builder.new_input_connection(lines, in_turn, connection);
+    let activator = scope.activator_for(builder.operator_info().address);
+    let mut input = builder.new_input_connection(lines, to_worker, connection);
     builder.build(move |capabilities| {
         drop(capabilities);
         let mut batch = Batch::new(&plan);
+        let mut waiting = VecDeque::new();
         move |_| {
             input.for_each(|time, data| {
-                for lines in data.drain(..) {
-                    intake.take(&plan, *time.time(), lines, &mut batch);
-                }
+                let time = Rc::new(time);
+                waiting.extend(data.drain(..).map(|lines| (time.clone(), lines)));
+            });
+            let mut decoded = 0;
+            while decoded < CHUNK
+                && let Some((time, lines)) = waiting.pop_front()
+            {
+                decoded += lines.bytes.len();
+                intake.take(&plan, *time.time(), lines, &mut batch);
                 intake.report(&mut batch.reports);
                 ports.send(&mut batch, |output| time.retain(output));
-            });
+                shares.done(worker);
+            }
+            if !waiting.is_empty() {
+                activator.activate();
+            }
         }
     });
     streams
