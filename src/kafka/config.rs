@@ -1,6 +1,7 @@
 //! Every client option that we set, with its reason, and those that nobody may change.
 
 use std::ffi::{CStr, CString};
+use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka_sys as native;
@@ -130,12 +131,13 @@ impl Settings {
             // A quiet topic's next record is answered at once, and until then one request waits at the broker.
             .set("fetch.min.bytes", "1")
             .set("fetch.wait.max.ms", "500")
-            // The pair that sets the pace under light load: with this many records of a partition waiting no more are
-            // asked for, and that is looked at again after so many milliseconds. So each read causes about one fetch,
-            // not each batch that arrives, which is most of the cost: at 20,000 records/s over four partitions, read
-            // every 10 ms, the client's own share of the CPU is 0.45 of what it is with 100 records instead of 1.
+            // The pair that sets the pace: while a record that has arrived waits to be read no more are asked for, and
+            // that is looked at again after so many milliseconds, a little less than an epoch. So each read causes
+            // about one fetch, which brings what came until shortly before the next read, and the client's thread
+            // seldom wakes for nothing. At 20,000 records/s over four partitions, read every 10 ms, the job takes 0.9
+            // of the CPU that it does with 2 ms; with 100 records instead of 1 the client's own share is twice as much.
             .set("queued.min.messages", FETCH_BELOW_RECORDS)
-            .set("fetch.queue.backoff.ms", FETCH_BACKOFF_MS)
+            .set("fetch.queue.backoff.ms", fetch_backoff(self.epoch).to_string())
             // Under full load a fetch brings enough to work on while the next is on its way.
             .set("fetch.message.max.bytes", "4194304")
             // Bounds the memory of records read ahead, per worker.
@@ -196,7 +198,12 @@ impl Settings {
 
 /// See `queued.min.messages` above.
 const FETCH_BELOW_RECORDS: &str = "1";
-const FETCH_BACKOFF_MS: &str = "2";
+
+/// See `fetch.queue.backoff.ms` above (ms).
+fn fetch_backoff(epoch: Duration) -> u128 {
+    (epoch.as_millis() * 4 / 5).clamp(1, 8)
+}
+
 /// What a batch has beside its records: header, and the slack of the client's estimate.
 const BATCH_OVERHEAD: usize = 512;
 

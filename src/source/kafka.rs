@@ -70,8 +70,11 @@ struct Topic {
 
 /// What the library says of a record without a timestamp. Others may lie before 1970.
 const NO_TIMESTAMP: i64 = -1;
-/// How many records are taken from the queue at a time.
+/// How many records are taken from the queue at a time, while there are many.
 const BATCH: usize = 1024;
+/// With so few left all are taken: the client asks for more once its queue is empty, and these are worked on until
+/// more is there.
+const LAST: usize = 16_384;
 
 impl Reader {
     /// Reads nothing yet: partitions come by [`Reader::add_partitions`]. Records name their topic by its place here.
@@ -79,7 +82,7 @@ impl Reader {
         let client = Client::new(settings, &settings.consumer_config(), Role::Reader, health)?;
         let queue =
             Queue::consumer(&client).ok_or_else(|| RunError::new(Exit::Software, "a reader without a queue"))?;
-        let mut reader = Self { topics: Vec::new(), taken: Vec::with_capacity(BATCH), next: 0, queue, client };
+        let mut reader = Self { topics: Vec::new(), taken: Vec::with_capacity(LAST), next: 0, queue, client };
         for name in topics {
             let c_name = std::ffi::CString::new(*name)
                 .map_err(|_| RunError::new(Exit::Unavailable, format!("no topic can be named {name:?}")))?;
@@ -199,9 +202,12 @@ impl Reader {
     fn refill(&mut self) -> bool {
         self.taken.clear();
         self.next = 0;
-        // SAFETY: there is room for BATCH pointers, and as many as it returns are set. Each is then ours.
+        // SAFETY: there is room for as many pointers as are asked for; as many as it returns are set, and each is then
+        // ours.
         unsafe {
-            let count = native::rd_kafka_consume_batch_queue(self.queue.ptr(), 0, self.taken.as_mut_ptr(), BATCH);
+            let few = native::rd_kafka_queue_length(self.queue.ptr()) <= LAST;
+            let most = if few { LAST } else { BATCH };
+            let count = native::rd_kafka_consume_batch_queue(self.queue.ptr(), 0, self.taken.as_mut_ptr(), most);
             self.taken.set_len(usize::try_from(count).unwrap_or(0));
         }
         !self.taken.is_empty()
