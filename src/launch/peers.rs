@@ -19,12 +19,19 @@ const RETRY: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
     pub plan: u64,
+    /// Hash of the group where progress is published; 0 without Kafka.
+    pub group: u64,
+    /// Microseconds.
+    pub epoch: u64,
+    /// 0 or 1.
+    pub until_caught_up: u64,
     pub workers: u64,
     pub processes: u64,
     pub process: u64,
 }
 
-const HELLO_BYTES: usize = 8 + 4 * 8;
+const NUMBERS: usize = 7;
+const HELLO_BYTES: usize = 8 + NUMBERS * 8;
 
 /// Meets all other processes; at its place in the result this process has `None`.
 pub fn meet(hosts: &[String], mine: Hello, patience: Duration) -> Result<Vec<Option<TcpStream>>, RunError> {
@@ -74,6 +81,16 @@ fn compare(mine: &Hello, theirs: &Hello, host: &str) -> Result<(), RunError> {
     }
     if mine.plan != theirs.plan {
         return differ("a dataflow file of hash", format!("{:016x}", mine.plan), format!("{:016x}", theirs.plan));
+    }
+    if mine.group != theirs.group {
+        return differ("a --group of hash", format!("{:016x}", mine.group), format!("{:016x}", theirs.group));
+    }
+    if mine.epoch != theirs.epoch {
+        return differ("an --epoch of", format!("{} µs", mine.epoch), format!("{} µs", theirs.epoch));
+    }
+    if mine.until_caught_up != theirs.until_caught_up {
+        let given = |flag| if flag == 1 { "is given" } else { "is not given" }.to_owned();
+        return differ("--until-caught-up, which", given(mine.until_caught_up), given(theirs.until_caught_up));
     }
     Ok(())
 }
@@ -149,7 +166,8 @@ fn greet(mut stream: TcpStream, mine: Hello) -> io::Result<(TcpStream, Hello)> {
 
 impl Hello {
     fn encode(&self) -> Vec<u8> {
-        let numbers = [self.plan, self.workers, self.processes, self.process];
+        let Self { plan, group, epoch, until_caught_up, workers, processes, process } = *self;
+        let numbers: [u64; NUMBERS] = [plan, group, epoch, until_caught_up, workers, processes, process];
         MAGIC.into_iter().chain(numbers.into_iter().flat_map(u64::to_be_bytes)).collect()
     }
 
@@ -157,11 +175,12 @@ impl Hello {
         if bytes[..8] != MAGIC {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not speak as a tidemill process"));
         }
-        let number = |i: usize| {
-            let at = 8 + 8 * i;
-            u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes of a fixed array"))
-        };
-        Ok(Self { plan: number(0), workers: number(1), processes: number(2), process: number(3) })
+        let mut numbers = [0; NUMBERS];
+        for (number, bytes) in numbers.iter_mut().zip(bytes[8..].as_chunks().0) {
+            *number = u64::from_be_bytes(*bytes);
+        }
+        let [plan, group, epoch, until_caught_up, workers, processes, process] = numbers;
+        Ok(Self { plan, group, epoch, until_caught_up, workers, processes, process })
     }
 }
 
@@ -187,7 +206,7 @@ mod tests {
     }
 
     fn hello(process: u64) -> Hello {
-        Hello { plan: 7, workers: 2, processes: 3, process }
+        Hello { plan: 7, group: 5, epoch: 10_000, until_caught_up: 0, workers: 2, processes: 3, process }
     }
 
     #[test]
@@ -199,11 +218,20 @@ mod tests {
     }
 
     #[test]
-    fn all_refuse_another_plan() {
-        for result in meet_all(&[hello(0), Hello { plan: 8, ..hello(1) }]) {
-            let error = result.unwrap_err();
-            assert_eq!(error.exit, Exit::Config);
-            assert!(error.message.contains("hash"), "{error}");
+    fn all_refuse_another_plan_and_other_flags() {
+        let others = [
+            (Hello { plan: 8, ..hello(1) }, "dataflow file"),
+            (Hello { group: 6, ..hello(1) }, "--group"),
+            (Hello { epoch: 5_000, ..hello(1) }, "--epoch"),
+            (Hello { until_caught_up: 1, ..hello(1) }, "--until-caught-up"),
+            (Hello { workers: 3, ..hello(1) }, "--workers"),
+        ];
+        for (other, what) in others {
+            for result in meet_all(&[hello(0), other]) {
+                let error = result.unwrap_err();
+                assert_eq!(error.exit, Exit::Config);
+                assert!(error.message.contains(what), "{error}");
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::execute::execute_from;
 use timely::worker::Worker;
 use timely::{CommunicationConfig, WorkerConfig};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::peers::{Hello, meet};
 use super::{End, Options, Stop, failing};
@@ -145,6 +146,9 @@ fn allocators(house: &House, options: &Options) -> Result<Builders, RunError> {
 fn cluster(house: &House, options: &Options) -> Result<Builders, RunError> {
     let hello = Hello {
         plan: house.plan.hash,
+        group: house.kafka.as_ref().map_or(0, |kafka| xxh3_64(kafka.settings.group.as_bytes())),
+        epoch: options.epoch.as_micros() as u64,
+        until_caught_up: u64::from(options.until_caught_up),
         workers: options.workers as u64,
         processes: options.processes as u64,
         process: options.process as u64,
