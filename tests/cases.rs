@@ -333,3 +333,47 @@ fn standard_input_and_output_make_a_pipe() {
     assert!(stderr.contains("\"value\":\"rubbish\""), "dead letters go to standard error by default:\n{stderr}");
     assert_eq!(output.status.code(), Some(0), "{stderr}");
 }
+
+/// Workers that need longer than an epoch for what a pipe brings read the file beside it all the same: its events would
+/// be late otherwise.
+#[test]
+fn a_pipe_does_not_hold_back_the_file_beside_it() {
+    const JOB: &str = "
+name: beside
+sources:
+  piped: { kafka: { topic: piped }, time: { from: to_timestamp_millis(ts), idle: 5m } }
+  filed: { kafka: { topic: filed }, time: { from: to_timestamp_millis(ts), idle: 5m } }
+shape:
+  slow: { from: piped, set: { x: upper(note), y: reverse(note) } }
+aggregate:
+  per:
+    from: [slow, filed]
+    by: { topic: _topic }
+    window: { tumbling: 10s }
+    measures: { n: count(*) }
+    late: reject
+emit:
+  out: { from: per, kafka: { topic: out } }
+";
+    let dir = tempfile::tempdir().expect("a folder for inputs");
+    let path = |name: &str| dir.path().join(name);
+    let lines = |n: i64, every: i64| {
+        (0..n).map(|i| format!("{{\"ts\":{},\"note\":\"{:0>120}\"}}\n", i * every, i)).collect::<String>()
+    };
+    fs::write(path("job.yaml"), JOB).expect("written");
+    fs::write(path("filed"), lines(20_000, 50)).expect("written");
+    let mut command = running::tidemill();
+    command.arg("run").arg(path("job.yaml")).args(["--http", "off", "-q", "-w", "2", "--input", "piped=-"]);
+    command.arg("--input").arg(format!("filed={}", path("filed").display()));
+    command.arg("--output").arg(format!("out={}", path("out").display()));
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(lines(100_000, 10).as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    let late = String::from_utf8_lossy(&output.stderr).matches("LateEvent").count();
+    assert_eq!(late, 0, "no event is late");
+    let windows = fs::read_to_string(path("out")).expect("written").lines().count();
+    assert_eq!(windows, 200, "a hundred windows of each");
+}

@@ -38,7 +38,8 @@ pub struct WorkerArgs {
     pub workers: usize,
     /// Processes of the job in all [default: as many as --hosts names, else 1]
     ///
-    /// All of them run the same file with the same counts; they compare both when they meet, and refuse what differs.
+    /// All of them run the same file with the same counts, --group, --epoch and --until-caught-up; they compare these
+    /// when they meet, and refuse what differs.
     #[arg(short = 'n', long, value_name = "N", env = "TIDEMILL_PROCESSES",
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub processes: Option<usize>,

@@ -132,15 +132,15 @@ impl Settings {
             .set("fetch.min.bytes", "1")
             .set("fetch.wait.max.ms", "500")
             // The pair that sets the pace: while a record that has arrived waits to be read no more are asked for, and
-            // that is looked at again after so many milliseconds, a little less than an epoch. So each read causes
-            // about one fetch, which brings what came until shortly before the next read, and the client's thread
+            // that is looked at again after so many milliseconds, 4/5 of an epoch up to 8. So each read causes about
+            // one fetch, which brings what came until shortly before the next read, and the client's thread
             // seldom wakes for nothing. At 20,000 records/s over four partitions, read every 10 ms, the job takes 0.9
             // of the CPU that it does with 2 ms; with 100 records instead of 1 the client's own share is twice as much.
             .set("queued.min.messages", FETCH_BELOW_RECORDS)
             .set("fetch.queue.backoff.ms", fetch_backoff(self.epoch).to_string())
             // Under full load a fetch brings enough to work on while the next is on its way.
             .set("fetch.message.max.bytes", "4194304")
-            // Bounds the memory of records read ahead, per worker.
+            // Bounds the memory of records read ahead, per worker, beside the last ones that it has taken.
             .set("queued.max.messages.kbytes", "16384");
         self.finish(config)
     }

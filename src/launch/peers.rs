@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Exit, RunError};
 
-const MAGIC: [u8; 8] = *b"tidemill";
+/// Another one for each form of the greeting: an older program is no peer, and is told so at once.
+const MAGIC: [u8; 8] = *b"tidemil2";
 /// How long one greeting may take: a stranger on the port does not hold the job.
 const GREETING: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);
