@@ -58,11 +58,10 @@ pub(super) fn open(house: &House, worker: usize) -> Result<Readers, RunError> {
     let mut first = 0;
     for Input { origin, reading } in &house.inputs {
         if let (Reading::Files(paths), 0) = (reading, worker) {
-            let wake = Wake::default();
-            let waker = wake.clone();
-            let feed = Feed::open(paths, first, Arc::new(move || waker.wake()))?;
+            let wake = house.shares.wake.clone();
+            let feed = Feed::open(paths, first, Arc::new(move || wake.wake()))?;
             first += paths.len() as u32;
-            inputs.push(FileInput { origin: *origin, feed, wake });
+            inputs.push(FileInput { origin: *origin, feed });
         }
     }
     let open_topics = |kafka: &KafkaPlan| {

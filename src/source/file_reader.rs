@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::files::{Feed, Lines};
 use super::pace::{HALF_READ, OpenEpochs, Reins, Ticks, wall_clock};
 use super::shares::Shares;
-use crate::epoch::operator::Wake;
 use crate::epoch::{Epoch, Origin, Report, UNNAMED};
 use crate::error::RunError;
 
@@ -15,8 +14,6 @@ use crate::error::RunError;
 pub struct FileInput {
     pub origin: Origin,
     pub feed: Feed,
-    /// What the feed's threads call when they have read more.
-    pub wake: Wake,
 }
 
 pub(super) enum Step {

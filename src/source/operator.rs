@@ -49,9 +49,6 @@ pub fn files<'s>(
         shares.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
     }
     let shares = shares.clone();
-    for input in &inputs {
-        input.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
-    }
     let activator = Rc::new(scope.activator_for(address));
     let waking = activator.clone();
     reins.wakes.borrow_mut().push(Box::new(move || waking.activate()));

@@ -21,7 +21,8 @@ pub struct Shares {
     /// Are there others to give to, and is known of all what waits for them? One alone is given all there is, as are
     /// all where some are of other processes.
     evenly: bool,
-    /// Called when there is little left for a worker.
+    /// Schedules who reads the files: called when a file's thread has read more, and when there is little left for a
+    /// worker.
     pub wake: Wake,
 }
 
