@@ -15,7 +15,7 @@ use timely::dataflow::operators::{Capability, Operator};
 use super::deliver::{Count, Deliverer, Done, Gathered, Letters, Outgoing, Sink};
 use super::encoder::Encoder;
 use crate::epoch::moments::Moments;
-use crate::epoch::operator::{Edge, Made, PerEpoch, Wake, absorb, passed};
+use crate::epoch::operator::{Edge, Made, PerEpoch, Timer, Wake, absorb, passed};
 use crate::epoch::{Clock, Epoch};
 use crate::error::{RunError, Stage};
 use crate::event::{Change, Event, Micros};
@@ -96,6 +96,8 @@ impl PerEpoch<Change, Clock, Outgoing> for Emitter {
 /// An epoch's records are acknowledged partition by partition within a few milliseconds: being woken for each of them
 /// would cost more than the records, so the first look comes after this time, and only after it wake-ups count.
 const FIRST_LOOK: Duration = Duration::from_millis(3);
+/// Where one is acknowledged later the others soon are, too: the look that it causes comes after this time.
+const GATHER: Duration = Duration::from_micros(500);
 /// While acknowledgements are due the operator looks at least this often, should a wake-up be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -167,12 +169,13 @@ where
     let _output: OutputBuilder<Epoch, CapacityContainerBuilder<Vec<()>>> = OutputBuilder::from(output);
     let address = builder.operator_info().address;
     alarm.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
-    let activator = scope.activator_for(address);
+    let mut timer = Timer::new(scope.activator_for(address));
     builder.build(move |_| {
         let mut open: BTreeMap<Epoch, (Capability<Epoch>, Instant, Gathered)> = BTreeMap::new();
         let mut began: BTreeMap<Epoch, Instant> = BTreeMap::new();
         let mut held = Vec::new();
         let mut look_at = Instant::now();
+        let mut armed = false;
         move |frontiers| {
             input.for_each(|time, data| {
                 let fresh = || (time.retain(0), Instant::now(), Gathered::default());
@@ -205,9 +208,14 @@ where
             // Epochs of which nothing leaves here are judged, too: the others stop after the same one.
             let least = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min();
             (hooks.may_leave)(least.map_or(Epoch::MAX, |least| least.saturating_sub(1)));
-            let early = look_at.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            if armed && !alarm.armed.load(Ordering::SeqCst) {
+                look_at = look_at.max(now + GATHER);
+            }
+            let early = look_at.saturating_duration_since(now);
             // Armed before the look, so that nothing can arrive unseen in between.
-            alarm.armed.store(early.is_zero(), Ordering::SeqCst);
+            armed = early.is_zero();
+            alarm.armed.store(armed, Ordering::SeqCst);
             match deliverer.work() {
                 Ok(epochs) => {
                     for done in epochs {
@@ -222,7 +230,7 @@ where
                 Err(error) => (hooks.fail)(error),
             }
             if !deliverer.is_idle() {
-                activator.activate_after(if early.is_zero() { LOOK_AGAIN } else { early });
+                timer.within(if early.is_zero() { LOOK_AGAIN } else { early });
             }
         }
     });

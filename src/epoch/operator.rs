@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{ParallelizationContract, Pipeline};
@@ -15,7 +16,7 @@ use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::operators::{Capability, Operator};
 use timely::dataflow::{Scope, StreamVec};
 use timely::progress::frontier::MutableAntichain;
-use timely::scheduling::SyncActivator;
+use timely::scheduling::{Activator, SyncActivator};
 
 use super::{Clock, Epoch, Pace, Report, Ticker};
 use crate::error::Rejected;
@@ -35,6 +36,30 @@ impl Wake {
     /// Names the operator that is woken from now on.
     pub fn bind(&self, activator: SyncActivator) {
         let _ = self.0.set(activator);
+    }
+}
+
+/// Schedules its operator after a time. What has been asked for cannot be taken back, so an operator that asks for one
+/// time after another, most of them in vain, would be woken for all of them: here the first that is due serves those
+/// that come after it, too, since the operator asks again when it is woken.
+pub struct Timer {
+    activator: Activator,
+    due: Vec<Instant>,
+}
+
+impl Timer {
+    pub fn new(activator: Activator) -> Self {
+        Self { activator, due: Vec::new() }
+    }
+
+    /// Schedules the operator after this time, or a sixteenth later, or before.
+    pub fn within(&mut self, time: Duration) {
+        let now = Instant::now();
+        self.due.retain(|due| *due > now);
+        if self.due.iter().all(|due| *due > now + time + time / 16) {
+            self.due.push(now + time);
+            self.activator.activate_after(time);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::line_intake::LineIntake;
 use super::pace::{OpenEpochs, Reins};
 use super::shares::Shares;
 use super::topic_reader::{Next, TopicReader};
-use crate::epoch::operator::{Edge, Made, PerEpoch, Wake};
+use crate::epoch::operator::{Edge, Made, PerEpoch, Timer, Wake};
 use crate::epoch::{Clock, Epoch, Report};
 use crate::error::Rejected;
 use crate::event::Event;
@@ -49,7 +49,8 @@ pub fn files<'s>(
         shares.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
     }
     let shares = shares.clone();
-    let activator = Rc::new(scope.activator_for(address));
+    let activator = Rc::new(scope.activator_for(address.clone()));
+    let mut timer = Timer::new(scope.activator_for(address));
     let waking = activator.clone();
     reins.wakes.borrow_mut().push(Box::new(move || waking.activate()));
     let (mut lines, mut reports): (Sender<Lines>, Sender<Report>) =
@@ -80,7 +81,7 @@ pub fn files<'s>(
                 reader.reports.clear();
             }
             match step {
-                Step::Wait(time) => activator.activate_after(time),
+                Step::Wait(time) => timer.within(time),
                 Step::Next(epoch) => {
                     capabilities.iter_mut().for_each(|c| c.downgrade(&epoch));
                     activator.activate();
@@ -210,7 +211,8 @@ pub fn topics<'s>(
     let (mut ports, streams) = Ports::new(&mut builder, plan);
     let address = builder.operator_info().address;
     wake.bind(scope.worker().sync_activator_for(address.to_vec()));
-    let activator = Rc::new(scope.activator_for(address));
+    let activator = Rc::new(scope.activator_for(address.clone()));
+    let mut timer = Timer::new(scope.activator_for(address));
     let waking = activator.clone();
     reins.wakes.borrow_mut().push(Box::new(move || waking.activate()));
     let fail = reins.fail.clone();
@@ -235,7 +237,7 @@ pub fn topics<'s>(
             };
             ports.send(&mut reader.batch, |output| capabilities[output].clone());
             match next {
-                Next::Wait(time) => activator.activate_after(time),
+                Next::Wait(time) => timer.within(time),
                 Next::Again => activator.activate(),
                 Next::Epoch(epoch) => {
                     capabilities.iter_mut().for_each(|c| c.downgrade(&epoch));
