@@ -22,6 +22,7 @@ mod settings;
 
 pub use admin::{Admin, At, Topic};
 pub use client::{Client, Queue, Role};
+pub use config::Fetch;
 pub use discovery::Discovery;
 pub use errors::{Failure, classify, code_name};
 pub use health::Health;

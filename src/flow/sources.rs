@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::{ProbeHandle, Scope};
 
-use super::house::{House, Input, KafkaPlan, Reading};
+use super::house::{House, Input, KafkaPlan, Reading, TopicPlan};
 use super::steps::SharedFolds;
 use super::{Flow, Streams, concat};
 use crate::aggregate::Input as FoldInput;
@@ -19,13 +19,15 @@ use crate::epoch::{Epoch, Origin, Report};
 use crate::error::{Rejected, Rejection, RunError};
 use crate::event::row::TableRecord;
 use crate::event::{Event, Micros, Record, Value};
+use crate::kafka::Fetch;
 use crate::plan::StreamId;
 use crate::shape::operator::{Shaper, on_slots};
 use crate::source::file_reader::FileInput;
 use crate::source::files::Feed;
 use crate::source::intake::{Folds, Fused, Intake, Prefix};
-use crate::source::kafka::Reader;
+use crate::source::kafka::{Reader, owner};
 use crate::source::line_intake::{FilePlace, LineIntake};
+use crate::source::looks::Bell;
 use crate::source::operator::{Intakes, Stamp, decode_lines, files, topics};
 use crate::source::pace::{Reins, Wakes};
 use crate::source::topic_input::TopicInput;
@@ -40,8 +42,7 @@ pub(super) struct Readers {
 struct Topics {
     reader: Reader,
     wake: Wake,
-    /// See [`Links::armed`].
-    armed: Arc<AtomicBool>,
+    bell: Bell,
 }
 
 /// What all sources and tables of this worker give.
@@ -66,18 +67,28 @@ pub(super) fn open(house: &House, worker: usize) -> Result<Readers, RunError> {
     }
     let open_topics = |kafka: &KafkaPlan| {
         let names: Vec<&str> = kafka.topics.iter().map(|topic| &*topic.name).collect();
-        let mut reader = Reader::open(&kafka.settings, &names, &kafka.health)?;
-        let (wake, armed) = (Wake::default(), Arc::new(AtomicBool::new(true)));
-        let (waker, when) = (wake.clone(), armed.clone());
+        let fetch =
+            Fetch { epoch: house.epoch, alone: house.peers == 1, partitions: owned(kafka, worker, house.peers) };
+        let mut reader = Reader::open(&kafka.settings, fetch, &names, &kafka.health)?;
+        let (wake, bell) = (Wake::default(), Bell::new(true.into()));
+        let (waker, when) = (wake.clone(), bell.clone());
         reader.on_data(move || {
             if when.swap(false, Ordering::SeqCst) {
                 waker.wake();
             }
         });
-        Ok::<_, RunError>(Topics { reader, wake, armed })
+        Ok::<_, RunError>(Topics { reader, wake, bell })
     };
     let kafka = house.kafka.as_ref().filter(|kafka| !kafka.topics.is_empty());
     Ok(Readers { files: inputs, topics: kafka.map(open_topics).transpose()? })
+}
+
+/// How many partitions a worker reads at start.
+fn owned(kafka: &KafkaPlan, worker: usize, peers: usize) -> usize {
+    let mine = |topic: &TopicPlan| {
+        (0..topic.partitions.len() as i32).filter(|partition| owner(&topic.name, *partition, peers) == worker).count()
+    };
+    kafka.topics.iter().map(mine).sum()
 }
 
 pub(super) fn build<'s>(
@@ -113,8 +124,8 @@ pub(super) fn build<'s>(
         let intake = line_intake(house, folds, local);
         parts.push(decode_lines(lines, house.plan.clone(), intake, house.shares.clone(), local));
     }
-    if let Some(Topics { reader, wake, armed }) = readers.topics {
-        let reader = topic_reader(house, (reader, armed), &reins, intakes(house, false, folds, local), scope.index());
+    if let Some(Topics { reader, wake, bell }) = readers.topics {
+        let reader = topic_reader(house, (reader, bell), &reins, intakes(house, false, folds, local), scope.index());
         parts.push(topics(scope, &house.plan, Some(reader), wake, &reins));
     }
     merge(scope, house, parts, reports)
@@ -211,7 +222,7 @@ fn line_intake(house: &Arc<House>, folds: &SharedFolds, local: usize) -> LineInt
 
 fn topic_reader(
     house: &Arc<House>,
-    (reader, armed): (Reader, Arc<AtomicBool>),
+    (reader, bell): (Reader, Bell),
     reins: &Reins,
     intakes: Vec<Intake>,
     worker: usize,
@@ -228,7 +239,7 @@ fn topic_reader(
         reader,
         topics,
         intakes,
-        links: links(house, reins.worker, armed),
+        links: links(house, reins.worker, bell),
         reins: reins.clone(),
         worker,
         peers: house.peers,
@@ -236,7 +247,7 @@ fn topic_reader(
     })
 }
 
-fn links(house: &Arc<House>, local: usize, armed: Arc<AtomicBool>) -> Links {
+fn links(house: &Arc<House>, local: usize, bell: Bell) -> Links {
     let (discovering, delivering, lagging, ageing) = (house.clone(), house.clone(), house.clone(), house.clone());
     Links {
         partitions: Box::new(move |topic| {
@@ -258,7 +269,7 @@ fn links(house: &Arc<House>, local: usize, armed: Arc<AtomicBool>) -> Links {
         age: Box::new(move |origin, seconds| {
             ageing.telemetry.source(&ageing.origin_name(origin)).set_lag_seconds(local, Some(seconds));
         }),
-        armed,
+        bell,
     }
 }
 

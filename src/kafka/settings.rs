@@ -30,7 +30,6 @@ pub struct Given<'a> {
     pub environment: &'a [(String, String)],
     pub group: &'a str,
     pub broker_timeout: Duration,
-    pub epoch: Duration,
     pub create_topics: bool,
 }
 
@@ -44,8 +43,6 @@ pub struct Settings {
     pub broker_timeout: Duration,
     /// How long to wait for brokers at start; [`START_TIMEOUT`].
     pub start_timeout: Duration,
-    /// How often a worker reads what has arrived.
-    pub epoch: Duration,
     pub create_topics: bool,
     options: BTreeMap<String, Chosen>,
 }
@@ -82,7 +79,6 @@ impl Settings {
             group: given.group.to_owned(),
             broker_timeout: given.broker_timeout,
             start_timeout: START_TIMEOUT,
-            epoch: given.epoch,
             create_topics: given.create_topics,
             options,
         };
@@ -194,7 +190,6 @@ mod tests {
             environment: &environment,
             group: "tidemill-test",
             broker_timeout: Duration::from_secs(120),
-            epoch: Duration::from_millis(10),
             create_topics: false,
         })
     }

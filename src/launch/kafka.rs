@@ -95,7 +95,6 @@ fn settings(plan: &Plan, options: &Options) -> Result<Settings, RunError> {
         environment: &options.kafka.environment,
         group: options.kafka.group.as_deref().unwrap_or(&named),
         broker_timeout: options.kafka.broker_timeout,
-        epoch: options.epoch,
         create_topics: options.kafka.create_topics,
     };
     let (settings, warnings) = Settings::new(&given)?;

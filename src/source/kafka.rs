@@ -13,7 +13,7 @@ use rdkafka_sys::rd_kafka_resp_err_t as Code;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Exit, RunError};
-use crate::kafka::{Client, Failure, Health, PartitionList, Queue, Role, Settings, classify, code_name};
+use crate::kafka::{Client, Failure, Fetch, Health, PartitionList, Queue, Role, Settings, classify, code_name};
 
 /// The worker that reads a partition: the same on every worker, and spread evenly over each topic.
 pub fn owner(topic: &str, partition: i32, workers: usize) -> usize {
@@ -74,12 +74,12 @@ const NO_TIMESTAMP: i64 = -1;
 const BATCH: usize = 1024;
 /// With so few left all are taken: the client asks for more once its queue is empty, and these are worked on until
 /// more is there.
-const LAST: usize = 16_384;
+const LAST: usize = 32_768;
 
 impl Reader {
     /// Reads nothing yet: partitions come by [`Reader::add_partitions`]. Records name their topic by its place here.
-    pub fn open(settings: &Settings, topics: &[&str], health: &Health) -> Result<Self, RunError> {
-        let client = Client::new(settings, &settings.consumer_config(), Role::Reader, health)?;
+    pub fn open(settings: &Settings, fetch: Fetch, topics: &[&str], health: &Health) -> Result<Self, RunError> {
+        let client = Client::new(settings, &settings.reader_config(fetch), Role::Reader, health)?;
         let queue =
             Queue::consumer(&client).ok_or_else(|| RunError::new(Exit::Software, "a reader without a queue"))?;
         let mut reader = Self { topics: Vec::new(), taken: Vec::with_capacity(LAST), next: 0, queue, client };

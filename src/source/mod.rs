@@ -10,6 +10,7 @@ pub mod files;
 pub mod intake;
 pub mod kafka;
 pub mod line_intake;
+pub mod looks;
 mod oldest;
 pub mod operator;
 pub mod pace;

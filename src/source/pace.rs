@@ -29,8 +29,8 @@ pub fn wall_clock() -> Micros {
 /// theirs together without a word.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticks {
-    length: Micros,
-    heartbeat: Micros,
+    pub length: Micros,
+    pub heartbeat: Micros,
 }
 
 impl Ticks {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::arrived::Arrived;
 use super::intake::{Batch, Intake};
 use super::kafka::{Position, RawRecord, Reader, owner};
+use super::looks::{BUSY, Bell, Looks};
 use super::oldest::{Oldest, age};
-use super::pace::{HALF_READ, OpenEpochs, Reins, Ticks, wall_clock};
+use super::pace::{HALF_READ, OpenEpochs, Reins, wall_clock};
 use super::topic_input::TopicInput;
 use crate::epoch::{Epoch, Origin, Report};
 use crate::error::RunError;
@@ -18,11 +18,9 @@ use crate::event::block::Block;
 use crate::plan::Plan;
 
 /// Records handed on at a time: enough to spread the cost of a call, few enough to stay in the caches.
-const CHUNK: usize = 2048;
+const CHUNK: usize = BUSY;
 /// With so many records waiting at the brokers a worker has a backlog: one epoch more would not take them in.
 const BACKLOG: i64 = 4 * CHUNK as i64;
-/// How often an open epoch looks for more, however long it is (µs).
-const LOOK_AGAIN: Micros = 10_000;
 /// How often lag and new partitions are looked at.
 const LOOK_AROUND: Micros = 1_000_000;
 
@@ -45,9 +43,7 @@ pub struct Links {
     pub lag: Box<dyn Fn(usize, i32, Option<u64>)>,
     /// How old the oldest record is that was read and is not delivered (seconds), of a source or table.
     pub age: Box<dyn Fn(Origin, f64)>,
-    /// While this is set, records that arrive wake the reader. Under load it looks once an epoch instead: a wake-up
-    /// for every fetch would cost more than the records.
-    pub armed: Arc<AtomicBool>,
+    pub bell: Bell,
 }
 
 /// The partitions of one worker.
@@ -60,13 +56,12 @@ pub struct TopicReader {
     readers: Vec<Vec<(usize, u32)>>,
     links: Links,
     reins: Reins,
-    ticks: Ticks,
+    looks: Looks,
     worker: usize,
     peers: usize,
     until_caught_up: bool,
     pub open: OpenEpochs<Option<Settle>>,
     phase: Phase,
-    opened: Micros,
     looked_around: Micros,
     /// What the last epoch that moved any left to be settled.
     told: Offsets,
@@ -76,10 +71,6 @@ pub struct TopicReader {
     oldest: Oldest,
     /// Did a read of this epoch find as much as it asked for?
     found_more: bool,
-    /// Had the epoch before this one records?
-    lively: bool,
-    /// Until then nothing more is read.
-    look_at: Micros,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +109,8 @@ impl TopicReader {
             Some((intakes.iter().position(|intake| intake.origin == *origin)?, *number))
         };
         let readers = topics.iter().map(|topic| topic.origins.iter().filter_map(place).collect()).collect();
-        let (batch, ticks) = (Batch::new(&plan), Ticks::new(reins.epoch));
+        let batch = Batch::new(&plan);
+        let looks = Looks::new(reins.epoch, peers == 1, links.bell.clone(), wall_clock());
         let open = OpenEpochs::new(reins.open_bytes.clone(), reins.limits.open_epochs, reins.limits.open_bytes);
         Self {
             plan,
@@ -128,21 +120,18 @@ impl TopicReader {
             readers,
             links,
             reins,
-            ticks,
+            looks,
             worker,
             peers,
             until_caught_up,
             open,
             phase: Phase::Tables,
-            opened: wall_clock(),
             looked_around: 0,
             told: Offsets::new(),
             oldest: Oldest::default(),
             batch,
             block: Block::default(),
             found_more: false,
-            lively: false,
-            look_at: 0,
         }
     }
 
@@ -162,9 +151,8 @@ impl TopicReader {
     pub fn step(&mut self, epoch: Epoch) -> Result<Next, RunError> {
         self.settle();
         let now = wall_clock();
-        if now < self.opened {
-            // The clock was set back, which makes no epoch longer.
-            (self.opened, self.looked_around, self.look_at) = (now, now, 0);
+        if self.looks.set_back(now) {
+            self.looked_around = now;
         }
         let stopping = (self.reins.stopping)();
         if stopping && self.phase != Phase::Tables {
@@ -194,12 +182,11 @@ impl TopicReader {
             }
             Phase::Sources => {}
         }
-        if now < self.look_at {
-            return Ok(Next::Wait(micros(self.look_at - now)));
+        if let Some(time) = self.looks.wait(now, self.open.records) {
+            return Ok(Next::Wait(time));
         }
         let mut again = false;
-        // Armed before the look, so that nothing can arrive unseen in between.
-        self.links.armed.store(self.is_waiting(now), Ordering::SeqCst);
+        self.looks.begin(now, self.open.records);
         if self.open.has_room() {
             let room = self.reins.limits.epoch_records.saturating_sub(self.open.records);
             let wanted = CHUNK.min(room);
@@ -213,49 +200,19 @@ impl TopicReader {
             return Ok(self.end(epoch, now));
         }
         // Where records are expected the tick is near, and they are to leave at it.
-        if self.open.records == 0 && !self.expects_more(now) && self.reins.is_overtaken(epoch) {
-            (self.opened, self.lively) = (now, false);
+        if self.open.records == 0 && !self.looks.expects_more(now) && self.reins.is_overtaken(epoch) {
+            self.looks.close(now, 0, false);
             return Ok(Next::Epoch(self.reins.next_epoch(epoch, now)));
         }
         let full = self.open.records >= self.reins.limits.epoch_records || self.open.is_complete();
-        let closes = self.ticks.closes(self.opened, self.open.records > 0);
-        let goes_on = || (again || self.is_behind()) && now < self.ticks.closes_behind(self.opened);
-        if full || now >= closes && !goes_on() {
+        let goes_on = || (again || self.is_behind()) && now < self.looks.closes_behind();
+        if full || now >= self.looks.closes(self.open.records > 0) && !goes_on() {
             return Ok(self.close(epoch, now));
         }
         if again {
             return Ok(Next::Again);
         }
-        Ok(Next::Wait(self.pause(now, closes)))
-    }
-
-    /// How long to wait for more. An epoch that works off a backlog is past the tick at which it `closes`.
-    fn pause(&mut self, now: Micros, closes: Micros) -> Duration {
-        let mut until = if closes > now { closes } else { self.ticks.next(now) };
-        if self.open.has_room() {
-            let waiting = self.is_waiting(now);
-            self.links.armed.store(waiting, Ordering::SeqCst);
-            if !waiting {
-                until = until.min(self.next_look(now));
-                self.look_at = until;
-            }
-        }
-        micros(until - now)
-    }
-
-    /// When a look is due that nothing asks for.
-    fn next_look(&self, now: Micros) -> Micros {
-        self.ticks.next(now).min(now + LOOK_AGAIN)
-    }
-
-    /// Is a record that arrives worth a look at once? Where some are expected the tick is early enough.
-    fn is_waiting(&self, now: Micros) -> bool {
-        self.open.records == 0 && !self.expects_more(now) || self.is_busy()
-    }
-
-    /// Where the epoch before this one had records, so will this one until its tick.
-    fn expects_more(&self, now: Micros) -> bool {
-        self.lively && now < self.ticks.closes(self.opened, true)
+        Ok(Next::Wait(self.looks.pause(now, self.open.records, self.open.has_room())))
     }
 
     /// Is there a backlog, and room to work it off in the open epoch?
@@ -263,11 +220,6 @@ impl TopicReader {
         let lag = |at: Position| self.reader.lag(at.topic, at.partition).unwrap_or(0);
         // What an open transaction holds back is waiting, too, but cannot be read.
         self.found_more && self.open.has_room() && self.reader.positions().map(lag).sum::<i64>() >= BACKLOG
-    }
-
-    /// Do records come faster than one look an epoch can take in?
-    fn is_busy(&self) -> bool {
-        self.open.records >= CHUNK
     }
 
     /// Hears what was delivered.
@@ -297,10 +249,9 @@ impl TopicReader {
     }
 
     fn close(&mut self, epoch: Epoch, now: Micros) -> Next {
-        self.lively = self.open.records > 0;
-        self.look_at = if self.lively && !self.found_more { self.next_look(now) } else { 0 };
+        let records = self.open.records;
         self.finish_epoch(epoch, now);
-        (self.opened, self.found_more) = (now, false);
+        self.looks.close(now, records, std::mem::take(&mut self.found_more));
         Next::Epoch(self.reins.next_epoch(epoch, now))
     }
 
@@ -320,7 +271,7 @@ impl TopicReader {
             self.told.clone_from(&offsets);
             Settle { offsets, oldest }
         });
-        self.open.close(epoch, self.opened, now, settle);
+        self.open.close(epoch, self.looks.opened, now, settle);
         self.reins.telemetry.epochs().set_open(self.reins.worker, self.open.len() as u64 + 1);
     }
 
@@ -390,8 +341,4 @@ impl TopicReader {
         }
         self.reader.add_partitions(&new)
     }
-}
-
-fn micros(time: Micros) -> Duration {
-    Duration::from_micros(time.max(1) as u64)
 }

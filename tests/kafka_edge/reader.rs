@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidemill::error::Exit;
-use tidemill::kafka::{Health, Settings};
+use tidemill::kafka::{Fetch, Health, Settings};
 use tidemill::source::kafka::{Position, Reader};
 
 use crate::support::{Broker, End, Rec, settings, wait_until};
@@ -29,7 +29,8 @@ pub fn at(topic: usize, partition: i32, offset: i64) -> Position {
 }
 
 pub fn open(settings: &Settings, topics: &[&str], from: &[Position]) -> Reader {
-    let mut reader = Reader::open(settings, topics, &Health::default()).unwrap();
+    let fetch = Fetch { epoch: Duration::from_millis(10), alone: true, partitions: from.len() };
+    let mut reader = Reader::open(settings, fetch, topics, &Health::default()).unwrap();
     reader.add_partitions(from).unwrap();
     reader
 }

@@ -42,7 +42,7 @@ pub fn settings(brokers: &str, options: &[&str]) -> Settings {
 /// The same with a group that is given.
 pub fn settings_for(brokers: &str, group: &str, options: &[&str]) -> Settings {
     let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-    let (broker_timeout, epoch) = (Duration::from_secs(60), Duration::from_millis(10));
-    let given = Given { brokers, options: &options, group, broker_timeout, epoch, ..Given::default() };
+    let broker_timeout = Duration::from_secs(60);
+    let given = Given { brokers, options: &options, group, broker_timeout, ..Given::default() };
     Settings::new(&given).unwrap().0
 }
