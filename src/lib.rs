@@ -10,6 +10,7 @@ pub mod error;
 pub mod event;
 pub mod json;
 pub mod lines;
+mod prefetch;
 pub mod telemetry;
 
 // Languages inside the dataflow file, and the one place where Kafka clients are made.

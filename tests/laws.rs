@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules in the order in which they stand on each other: each may use those of the rows above it and of its own.
 const ORDER: &[&[&str]] = &[
-    &["epoch", "error", "event", "json", "lines", "telemetry"],
+    &["epoch", "error", "event", "json", "lines", "prefetch", "telemetry"],
     &["expr", "kafka", "pattern"],
     &["plan"],
     ROOMS,

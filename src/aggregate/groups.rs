@@ -13,9 +13,9 @@ use smallvec::smallvec;
 use crate::event::key::sort_by_key;
 use crate::event::{Change, Event, Key, Micros, Position, Value};
 use crate::plan::Aggregate;
+use crate::prefetch::prefetch;
 
 use super::fold::Partial;
-use super::prefetch::prefetch;
 use super::result::{Failures, Rows};
 use super::state::State;
 use super::window;

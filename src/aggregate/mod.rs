@@ -32,7 +32,6 @@ mod histogram;
 mod late;
 mod moments;
 pub mod operator;
-mod prefetch;
 mod ranked;
 mod result;
 mod round;

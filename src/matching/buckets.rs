@@ -17,6 +17,7 @@ use hashbrown::HashTable;
 
 use super::hash::mix;
 use super::packed::Cursor;
+use crate::prefetch::prefetch;
 
 /// The rule's fields share a key on their way, so that arrays may have to agree.
 pub const NESTED: u16 = 1;
@@ -134,6 +135,15 @@ impl Buckets {
     #[inline(always)]
     pub fn find(&self, hash: u64, is: impl Fn(&[u8]) -> bool) -> Option<&Bucket> {
         self.table.find(hash, |bucket| bucket.hash == hash && is(bucket.key()))
+    }
+
+    /// Asks for the memory that [`Self::find`] will read: it is far away, and until then there is other work.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u64) {
+        self.table.find(hash, |bucket| {
+            prefetch(&*bucket.block);
+            false
+        });
     }
 
     /// The other segments of a bucket.

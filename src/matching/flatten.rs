@@ -6,6 +6,7 @@
 
 use smallvec::SmallVec;
 
+use super::buckets::Buckets;
 use super::hash;
 use super::packed::{PathId, op};
 use super::paths::{Paths, ROOT};
@@ -104,10 +105,10 @@ pub struct Flat<'e> {
 
 impl Scratch {
     /// Reads an event. What it offers is then in [`Self::flat`].
-    pub fn read(&mut self, paths: &Paths, json: &[u8]) -> Result<(), JsonError> {
+    pub fn read(&mut self, paths: &Paths, buckets: &Buckets, json: &[u8]) -> Result<(), JsonError> {
         self.clear(paths.nodes.len());
         let mut scanner = Scanner::new(json, usize::MAX)?;
-        let mut reader = Reader { paths, scratch: self, arrays: 0, base: scanner.text().as_ptr() as usize };
+        let mut reader = Reader { paths, buckets, scratch: self, arrays: 0, base: scanner.text().as_ptr() as usize };
         reader.value(&mut scanner, ROOT, 0)?;
         scanner.end()?;
         self.link(paths);
@@ -190,6 +191,7 @@ impl Scratch {
 
 struct Reader<'s, 'p> {
     paths: &'p Paths,
+    buckets: &'p Buckets,
     scratch: &'s mut Scratch,
     arrays: u32,
     /// The address of the text, to tell where a string in it lies.
@@ -295,8 +297,12 @@ impl Reader<'_, '_> {
                 leaf.copied = false;
                 leaf.start = (raw.as_ptr() as usize - self.base) as u32;
                 leaf.length = raw.len() as u32;
-                if self.paths.nodes[path as usize].access.hashed() {
+                let access = &self.paths.nodes[path as usize].access;
+                if access.hashed() {
                     leaf.hash = hash::text(raw.as_bytes());
+                    if access.equal > 0 {
+                        self.buckets.prefetch(hash::part(0, path, leaf.hash));
+                    }
                 }
             }
             Token::String(text) => {

@@ -162,7 +162,7 @@ impl Index {
     /// whole; its nesting is not limited.
     pub fn matches(&self, json: &[u8], scratch: &mut Scratch, found: &mut Vec<RuleHandle>) -> Result<(), JsonError> {
         found.clear();
-        scratch.read(&self.paths, json)?;
+        scratch.read(&self.paths, &self.buckets, json)?;
         probe::probe(self, json, scratch, found);
         if found.len() > 1 {
             found.sort_unstable();

@@ -1,4 +1,4 @@
-//! Asking for memory before it is read: groups lie anywhere, and the processor cannot guess which come next.
+//! Asking for memory before it is read: groups and rules lie anywhere, and the processor cannot guess which come next.
 
 /// Begins to bring what is there into the cache: its first two lines. A hint; nothing is read.
 #[inline(always)]
