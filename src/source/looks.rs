@@ -57,6 +57,8 @@ impl Looks {
             self.listening = false;
             self.at = (now + GATHER).max(self.closes(true).min(now + AGAIN));
         }
+        // No look is further off, unless the clock was set back.
+        self.at = self.at.min(now + AGAIN);
         (now < self.at).then(|| micros(self.at - now))
     }
 
@@ -84,6 +86,8 @@ impl Looks {
     /// The open epoch has closed, with records or without; was there more to be read?
     pub fn close(&mut self, now: Micros, records: usize, more: bool) {
         self.lively = records > 0;
+        // What rang while there was more to be read is part of that.
+        self.listening &= !more;
         self.at = if self.lively && !more && !self.alone { self.next(now) } else { 0 };
         self.opened = now;
     }
@@ -199,6 +203,26 @@ mod tests {
             ring(&bell);
             assert_eq!(looks.wait(1_001_100, BUSY), None);
         }
+    }
+
+    #[test]
+    fn a_backlog_is_read_on_at_once_in_the_next_epoch() {
+        let (mut looks, bell) = looks(true);
+        looks.begin(1_240_000, 60_000);
+        ring(&bell);
+        looks.close(1_250_000, 100_000, true);
+        assert_eq!(looks.wait(1_250_100, 0), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_within_a_long_epoch_holds_no_look_back() {
+        let mut looks = Looks::new(Duration::from_secs(60), true, Bell::default(), 1_000_000);
+        looks.close(1_000_000, 7, false);
+        looks.begin(50_000_000, 0);
+        ring(&looks.bell.clone());
+        assert_eq!(looks.wait(50_000_000, 0), Some(micros(10_000)));
+        assert!(!looks.set_back(2_000_000));
+        assert_eq!(looks.wait(2_000_000, 0), Some(micros(10_000)));
     }
 
     #[test]
