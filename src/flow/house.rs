@@ -69,6 +69,8 @@ pub struct KafkaPlan {
     pub health: kafka::Health,
     /// Topics that are read, sources' and tables'.
     pub topics: Vec<TopicPlan>,
+    /// How many brokers served them at start.
+    pub brokers: usize,
     /// Delivery topics and their partitions.
     pub delivery: Vec<(Arc<str>, i32)>,
     /// What the delivery topics take.

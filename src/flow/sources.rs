@@ -9,7 +9,7 @@ use std::time::Duration;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::{ProbeHandle, Scope};
 
-use super::house::{House, Input, KafkaPlan, Reading, TopicPlan};
+use super::house::{House, Input, KafkaPlan, Reading};
 use super::steps::SharedFolds;
 use super::{Flow, Streams, concat};
 use crate::aggregate::Input as FoldInput;
@@ -25,7 +25,7 @@ use crate::shape::operator::{Shaper, on_slots};
 use crate::source::file_reader::FileInput;
 use crate::source::files::Feed;
 use crate::source::intake::{Folds, Fused, Intake, Prefix};
-use crate::source::kafka::{Reader, owner};
+use crate::source::kafka::Reader;
 use crate::source::line_intake::{FilePlace, LineIntake};
 use crate::source::looks::Bell;
 use crate::source::operator::{Intakes, Stamp, decode_lines, files, topics};
@@ -67,8 +67,7 @@ pub(super) fn open(house: &House, worker: usize) -> Result<Readers, RunError> {
     }
     let open_topics = |kafka: &KafkaPlan| {
         let names: Vec<&str> = kafka.topics.iter().map(|topic| &*topic.name).collect();
-        let fetch =
-            Fetch { epoch: house.epoch, alone: house.peers == 1, partitions: owned(kafka, worker, house.peers) };
+        let fetch = Fetch { epoch: house.epoch, alone: house.peers == 1 && kafka.brokers <= 1 };
         let mut reader = Reader::open(&kafka.settings, fetch, &names, &kafka.health)?;
         let (wake, bell) = (Wake::default(), Bell::new(true.into()));
         let (waker, when) = (wake.clone(), bell.clone());
@@ -81,14 +80,6 @@ pub(super) fn open(house: &House, worker: usize) -> Result<Readers, RunError> {
     };
     let kafka = house.kafka.as_ref().filter(|kafka| !kafka.topics.is_empty());
     Ok(Readers { files: inputs, topics: kafka.map(open_topics).transpose()? })
-}
-
-/// How many partitions a worker reads at start.
-fn owned(kafka: &KafkaPlan, worker: usize, peers: usize) -> usize {
-    let mine = |topic: &TopicPlan| {
-        (0..topic.partitions.len() as i32).filter(|partition| owner(&topic.name, *partition, peers) == worker).count()
-    };
-    kafka.topics.iter().map(mine).sum()
 }
 
 pub(super) fn build<'s>(

@@ -2,6 +2,7 @@
 //!
 //! Every request is sent through [`Admin::ask`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub struct Topic {
     pub partitions: i32,
     /// Partitions that nobody serves at the moment.
     pub leaderless: Vec<i32>,
+    /// The brokers that serve the others, by their numbers.
+    pub leaders: BTreeSet<i32>,
 }
 
 /// Which offset of a partition is asked for.
@@ -305,6 +308,10 @@ unsafe fn read_topic(topic: *const native::rd_kafka_TopicDescription_t) -> Resul
             native::rd_kafka_TopicPartitionInfo_partition(*partition)
         };
         let leaderless = slice(partitions, count).iter().filter(unserved).map(number).collect();
-        Ok(Some(Topic { name, id, partitions: i32::try_from(count).unwrap_or(i32::MAX), leaderless }))
+        let leader = |partition: &*const native::rd_kafka_TopicPartitionInfo_t| {
+            native::rd_kafka_Node_id(native::rd_kafka_TopicPartitionInfo_leader(*partition))
+        };
+        let leaders = slice(partitions, count).iter().filter(|p| !unserved(p)).map(leader).collect();
+        Ok(Some(Topic { name, id, partitions: i32::try_from(count).unwrap_or(i32::MAX), leaderless, leaders }))
     }
 }

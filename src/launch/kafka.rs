@@ -77,6 +77,7 @@ pub fn connect(
     telemetry.health().clear("kafka");
     Ok(Some(KafkaPlan {
         topics,
+        brokers: read.iter().flat_map(|topic| &topic.leaders).collect::<BTreeSet<_>>().len(),
         delivery: written.iter().map(partitions).collect(),
         limits,
         discovery,

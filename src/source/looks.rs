@@ -14,7 +14,8 @@ use crate::event::Micros;
 pub const BUSY: usize = 2048;
 /// How often an open epoch is looked at for more, however long it is (µs).
 const AGAIN: Micros = 10_000;
-/// What a broker sends at once is there partition by partition: so long after the first record comes the look (µs).
+/// What a broker sends at once is there partition by partition: so long after the first record, or half an epoch, comes the
+/// look (µs).
 const GATHER: Micros = 1_000;
 
 /// The looks of one reader.
@@ -55,7 +56,7 @@ impl Looks {
     pub fn wait(&mut self, now: Micros, records: usize) -> Option<Duration> {
         if self.alone && records < BUSY && self.listening && !self.bell.load(Ordering::SeqCst) {
             self.listening = false;
-            self.at = (now + GATHER).max(self.closes(true).min(now + AGAIN));
+            self.at = (now + GATHER.min(self.ticks.length / 2)).max(self.closes(true).min(now + AGAIN));
         }
         // No look is further off, unless the clock was set back.
         self.at = self.at.min(now + AGAIN);
