@@ -112,9 +112,9 @@ pub struct FileArgs {
 pub struct EpochArgs {
     /// How often an epoch closes
     ///
-    /// Results leave once per epoch: a longer one costs less and delivers later. With one worker one
-    /// closes when records have arrived, and where one broker serves them, more are asked for after two epochs, at most
-    /// 20 ms; with several workers epochs close together, at multiples of this time.
+    /// Results leave once per epoch: a longer one costs less and delivers later. With one worker an epoch closes when
+    /// records have arrived, and where one broker serves them more are asked for after two epochs, at most 20 ms. With
+    /// several workers epochs close together, at multiples of this time.
     #[arg(long, value_name = "TIME", env = "TIDEMILL_EPOCH", default_value = "10ms", value_parser = duration)]
     pub epoch: Duration,
     /// End, with exit code 0, when all that the topics held at start is delivered

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,7 @@ use timely::dataflow::operators::{Capability, Operator};
 use super::deliver::{Count, Deliverer, Done, Gathered, Letters, Outgoing, Sink};
 use super::encoder::Encoder;
 use crate::epoch::moments::Moments;
-use crate::epoch::operator::{Edge, Made, PerEpoch, Timer, Wake, absorb, passed};
+use crate::epoch::operator::{Bell, Edge, Made, PerEpoch, Timer, absorb, passed};
 use crate::epoch::{Clock, Epoch};
 use crate::error::{RunError, Stage};
 use crate::event::{Change, Event, Micros};
@@ -101,21 +100,6 @@ const GATHER: Duration = Duration::from_micros(500);
 /// While acknowledgements are due the operator looks at least this often, should a wake-up be lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Wakes the operator when acknowledgements arrive, while it is armed.
-#[derive(Clone, Default)]
-pub struct Alarm {
-    wake: Wake,
-    armed: Arc<AtomicBool>,
-}
-
-impl Alarm {
-    pub fn ring(&self) {
-        if self.armed.swap(false, Ordering::SeqCst) {
-            self.wake.wake();
-        }
-    }
-}
-
 type Told = Box<dyn FnMut(&Done<Capability<Epoch>>, Instant)>;
 
 /// What the house wants to be asked and told.
@@ -154,7 +138,7 @@ pub fn deliver<'s, S, L>(
     news: Edge<'s, News>,
     route: impl Fn(&Outgoing) -> u64 + 'static,
     mut deliverer: Deliverer<S, L, Capability<Epoch>>,
-    alarm: Alarm,
+    bell: Bell,
     mut hooks: Hooks,
 ) -> Edge<'s, ()>
 where
@@ -168,14 +152,13 @@ where
     let (output, stream) = builder.new_output();
     let _output: OutputBuilder<Epoch, CapacityContainerBuilder<Vec<()>>> = OutputBuilder::from(output);
     let address = builder.operator_info().address;
-    alarm.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
+    bell.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
     let mut timer = Timer::new(scope.activator_for(address));
     builder.build(move |_| {
         let mut open: BTreeMap<Epoch, (Capability<Epoch>, Instant, Gathered)> = BTreeMap::new();
         let mut began: BTreeMap<Epoch, Instant> = BTreeMap::new();
         let mut held = Vec::new();
         let mut look_at = Instant::now();
-        let mut armed = false;
         move |frontiers| {
             input.for_each(|time, data| {
                 let fresh = || (time.retain(0), Instant::now(), Gathered::default());
@@ -209,13 +192,11 @@ where
             let least = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min();
             (hooks.may_leave)(least.map_or(Epoch::MAX, |least| least.saturating_sub(1)));
             let now = Instant::now();
-            if armed && !alarm.armed.load(Ordering::SeqCst) {
+            if bell.has_rung() {
                 look_at = look_at.max(now + GATHER);
             }
             let early = look_at.saturating_duration_since(now);
-            // Armed before the look, so that nothing can arrive unseen in between.
-            armed = early.is_zero();
-            alarm.armed.store(armed, Ordering::SeqCst);
+            bell.listen(early.is_zero());
             match deliverer.work() {
                 Ok(epochs) => {
                     for done in epochs {

@@ -5,6 +5,7 @@
 //! one structure, so that neither can be forgotten. Both give results and rejected events.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,36 @@ impl Wake {
     /// Names the operator that is woken from now on.
     pub fn bind(&self, activator: SyncActivator) {
         let _ = self.0.set(activator);
+    }
+}
+
+/// Wakes an operator for what arrives on another thread: once, and only while it listens.
+#[derive(Clone, Default)]
+pub struct Bell {
+    pub wake: Wake,
+    state: Arc<AtomicU8>,
+}
+
+const DEAF: u8 = 0;
+const LISTENING: u8 = 1;
+const RUNG: u8 = 2;
+
+impl Bell {
+    /// Something has arrived.
+    pub fn ring(&self) {
+        if self.state.compare_exchange(LISTENING, RUNG, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.wake.wake();
+        }
+    }
+
+    /// Set before a look for what has arrived, so that nothing can arrive unseen in between.
+    pub fn listen(&self, listening: bool) {
+        self.state.store(if listening { LISTENING } else { DEAF }, Ordering::SeqCst);
+    }
+
+    /// Has it rung since the operator began to listen?
+    pub fn has_rung(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == RUNG
     }
 }
 

@@ -16,12 +16,12 @@ use crate::emit::deliver::{Deliverer, Done, Letters, Outgoing};
 use crate::emit::encoder::Encoder;
 use crate::emit::files::FileOut;
 use crate::emit::letters::DeadLetters;
-use crate::emit::operator::{self as emit, Alarm, Emitter, News};
+use crate::emit::operator::{self as emit, Emitter, News};
 use crate::emit::sinks::{Route, Sinks};
 use crate::emit::standing::Standing;
 use crate::emit::topics::Topics;
 use crate::epoch::Epoch;
-use crate::epoch::operator::{Edge, each, per_epoch};
+use crate::epoch::operator::{Bell, Edge, each, per_epoch};
 use crate::error::{Rejected, RunError, Stage};
 use crate::plan;
 use crate::telemetry::OutputMetrics;
@@ -29,12 +29,12 @@ use crate::telemetry::OutputMetrics;
 /// Opened before the graph is built.
 pub(super) struct Sink {
     sinks: Sinks<Topics>,
-    alarm: Alarm,
+    bell: Bell,
 }
 
 /// Files are written by the first worker of all; each worker has a producer of its own.
 pub(super) fn open(house: &House, worker: usize) -> Result<Sink, RunError> {
-    let alarm = Alarm::default();
+    let bell = Bell::default();
     let open = |file: &Output| FileOut::create(&file.path, file.write_line);
     let files = match worker {
         0 => house.files.iter().map(open).collect::<Result<_, _>>()?,
@@ -43,10 +43,10 @@ pub(super) fn open(house: &House, worker: usize) -> Result<Sink, RunError> {
     let kafka = house.kafka.as_ref().filter(|kafka| !kafka.delivery.is_empty());
     let producer = kafka.map(|kafka| {
         let names: Vec<&str> = kafka.delivery.iter().map(|(name, _)| &**name).collect();
-        let ringing = alarm.clone();
+        let ringing = bell.clone();
         Topics::open(&kafka.settings, &names, &kafka.limits, &kafka.health, move || ringing.ring())
     });
-    Ok(Sink { sinks: Sinks::new(house.routes.clone(), files, producer.transpose()?), alarm })
+    Ok(Sink { sinks: Sinks::new(house.routes.clone(), files, producer.transpose()?), bell })
 }
 
 impl House {
@@ -195,5 +195,5 @@ pub(super) fn deliver<'s>(
         fail: house.fail.clone(),
         delivered: Box::new(delivered),
     };
-    emit::deliver(outgoing, news, route, deliverer, sink.alarm, hooks)
+    emit::deliver(outgoing, news, route, deliverer, sink.bell, hooks)
 }

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use timely::dataflow::channels::pact::Pipeline;
@@ -14,7 +13,7 @@ use super::steps::SharedFolds;
 use super::{Flow, Streams, concat};
 use crate::aggregate::Input as FoldInput;
 use crate::aggregate::operator::SharedFold;
-use crate::epoch::operator::{Edge, Wake, per_epoch};
+use crate::epoch::operator::{Bell, Edge, per_epoch};
 use crate::epoch::{Epoch, Origin, Report};
 use crate::error::{Rejected, Rejection, RunError};
 use crate::event::row::TableRecord;
@@ -27,7 +26,6 @@ use crate::source::files::Feed;
 use crate::source::intake::{Folds, Fused, Intake, Prefix};
 use crate::source::kafka::Reader;
 use crate::source::line_intake::{FilePlace, LineIntake};
-use crate::source::looks::Bell;
 use crate::source::operator::{Intakes, Stamp, decode_lines, files, topics};
 use crate::source::pace::{Reins, Wakes};
 use crate::source::topic_input::TopicInput;
@@ -41,7 +39,6 @@ pub(super) struct Readers {
 
 struct Topics {
     reader: Reader,
-    wake: Wake,
     bell: Bell,
 }
 
@@ -67,16 +64,12 @@ pub(super) fn open(house: &House, worker: usize) -> Result<Readers, RunError> {
     }
     let open_topics = |kafka: &KafkaPlan| {
         let names: Vec<&str> = kafka.topics.iter().map(|topic| &*topic.name).collect();
-        let fetch = Fetch { epoch: house.epoch, alone: house.peers == 1 && kafka.brokers <= 1 };
+        let fetch = Fetch { epoch: house.epoch, one_to_one: house.peers == 1 && kafka.brokers <= 1 };
         let mut reader = Reader::open(&kafka.settings, fetch, &names, &kafka.health)?;
-        let (wake, bell) = (Wake::default(), Bell::new(true.into()));
-        let (waker, when) = (wake.clone(), bell.clone());
-        reader.on_data(move || {
-            if when.swap(false, Ordering::SeqCst) {
-                waker.wake();
-            }
-        });
-        Ok::<_, RunError>(Topics { reader, wake, bell })
+        let bell = Bell::default();
+        let ringing = bell.clone();
+        reader.on_data(move || ringing.ring());
+        Ok::<_, RunError>(Topics { reader, bell })
     };
     let kafka = house.kafka.as_ref().filter(|kafka| !kafka.topics.is_empty());
     Ok(Readers { files: inputs, topics: kafka.map(open_topics).transpose()? })
@@ -115,7 +108,8 @@ pub(super) fn build<'s>(
         let intake = line_intake(house, folds, local);
         parts.push(decode_lines(lines, house.plan.clone(), intake, house.shares.clone(), local));
     }
-    if let Some(Topics { reader, wake, bell }) = readers.topics {
+    if let Some(Topics { reader, bell }) = readers.topics {
+        let wake = bell.wake.clone();
         let reader = topic_reader(house, (reader, bell), &reins, intakes(house, false, folds, local), scope.index());
         parts.push(topics(scope, &house.plan, Some(reader), wake, &reins));
     }
@@ -228,9 +222,10 @@ fn topic_reader(
     TopicReader::new(Setup {
         plan: house.plan.clone(),
         reader,
+        bell,
         topics,
         intakes,
-        links: links(house, reins.worker, bell),
+        links: links(house, reins.worker),
         reins: reins.clone(),
         worker,
         peers: house.peers,
@@ -238,7 +233,7 @@ fn topic_reader(
     })
 }
 
-fn links(house: &Arc<House>, local: usize, bell: Bell) -> Links {
+fn links(house: &Arc<House>, local: usize) -> Links {
     let (discovering, delivering, lagging, ageing) = (house.clone(), house.clone(), house.clone(), house.clone());
     Links {
         partitions: Box::new(move |topic| {
@@ -260,7 +255,6 @@ fn links(house: &Arc<House>, local: usize, bell: Bell) -> Links {
         age: Box::new(move |origin, seconds| {
             ageing.telemetry.source(&ageing.origin_name(origin)).set_lag_seconds(local, Some(seconds));
         }),
-        bell,
     }
 }
 

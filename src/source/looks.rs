@@ -3,19 +3,18 @@
 //! Every look has its price: it wakes the worker, and the client asks for more once what it holds has been taken. So a
 //! reader looks about once an epoch, or when something has arrived that was not expected.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::pace::Ticks;
+use crate::epoch::operator::Bell;
 use crate::event::Micros;
 
 /// With so many records in the open epoch more come than one look an epoch can take in.
 pub const BUSY: usize = 2048;
 /// How often an open epoch is looked at for more, however long it is (µs).
 const AGAIN: Micros = 10_000;
-/// What a broker sends at once is there partition by partition: so long after the first record, or half an epoch, comes the
-/// look (µs).
+/// What a broker sends at once is there partition by partition: the look comes so long (µs), or half an epoch, after the
+/// first record.
 const GATHER: Micros = 1_000;
 
 /// The looks of one reader.
@@ -24,9 +23,8 @@ pub struct Looks {
     /// With other workers epochs close at the ticks, together. Without any they close when something has arrived, but
     /// not sooner than after an epoch's length: it leaves at once, and between two arrivals nothing has to be done.
     alone: bool,
+    /// Rings when records arrive.
     bell: Bell,
-    /// Has the bell been set, and not been heard since?
-    listening: bool,
     /// When the open epoch was opened.
     pub opened: Micros,
     /// Had the epoch before it records?
@@ -35,12 +33,9 @@ pub struct Looks {
     at: Micros,
 }
 
-/// While it is set, records that arrive wake the reader, and take it back.
-pub type Bell = Arc<AtomicBool>;
-
 impl Looks {
     pub fn new(epoch: Duration, alone: bool, bell: Bell, now: Micros) -> Self {
-        Self { ticks: Ticks::new(epoch), alone, bell, listening: false, opened: now, lively: false, at: 0 }
+        Self { ticks: Ticks::new(epoch), alone, bell, opened: now, lively: false, at: 0 }
     }
 
     /// The clock may have been set back, which makes no epoch longer. Was it?
@@ -54,8 +49,8 @@ impl Looks {
 
     /// How long there is to wait before a look. `records`: of the open epoch.
     pub fn wait(&mut self, now: Micros, records: usize) -> Option<Duration> {
-        if self.alone && records < BUSY && self.listening && !self.bell.load(Ordering::SeqCst) {
-            self.listening = false;
+        if self.alone && records < BUSY && self.bell.has_rung() {
+            self.bell.listen(false);
             self.at = (now + GATHER.min(self.ticks.length / 2)).max(self.closes(true).min(now + AGAIN));
         }
         // No look is further off, unless the clock was set back.
@@ -63,9 +58,9 @@ impl Looks {
         (now < self.at).then(|| micros(self.at - now))
     }
 
-    /// A look begins. The bell is set before it, so that nothing can arrive unseen in between.
+    /// A look begins.
     pub fn begin(&mut self, now: Micros, records: usize) {
-        self.listen(self.is_waiting(now, records));
+        self.bell.listen(self.is_waiting(now, records));
     }
 
     /// Nothing more is there now: how long to wait, unless something wakes the reader.
@@ -75,7 +70,7 @@ impl Looks {
         let mut until = if closes > now { closes } else { self.ticks.next(now) };
         if has_room {
             let waiting = self.is_waiting(now, records);
-            self.listen(waiting);
+            self.bell.listen(waiting);
             if !waiting {
                 until = until.min(self.next(now));
                 self.at = until;
@@ -87,8 +82,10 @@ impl Looks {
     /// The open epoch has closed, with records or without; was there more to be read?
     pub fn close(&mut self, now: Micros, records: usize, more: bool) {
         self.lively = records > 0;
-        // What rang while there was more to be read is part of that.
-        self.listening &= !more;
+        if more {
+            // What rang is part of what is to be read.
+            self.bell.listen(false);
+        }
         self.at = if self.lively && !more && !self.alone { self.next(now) } else { 0 };
         self.opened = now;
     }
@@ -126,11 +123,6 @@ impl Looks {
         let tick = if self.alone { Micros::MAX } else { self.ticks.next(now) };
         tick.min(now + AGAIN)
     }
-
-    fn listen(&mut self, listening: bool) {
-        self.listening = listening;
-        self.bell.store(listening, Ordering::SeqCst);
-    }
 }
 
 fn micros(time: Micros) -> Duration {
@@ -149,7 +141,8 @@ mod tests {
     }
 
     fn ring(bell: &Bell) {
-        assert!(bell.swap(false, Ordering::SeqCst), "nobody listens");
+        bell.ring();
+        assert!(bell.has_rung(), "nobody listens");
     }
 
     #[test]
@@ -193,7 +186,8 @@ mod tests {
         looks.close(1_010_020, 7, false);
         assert_eq!(looks.wait(1_010_030, 0), Some(micros(9_970)), "the tick is early enough");
         looks.begin(1_020_010, 0);
-        assert!(bell.load(Ordering::SeqCst), "nothing came: whatever does is a surprise");
+        // Nothing came: whatever does is a surprise.
+        ring(&bell);
     }
 
     #[test]

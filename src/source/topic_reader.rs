@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::arrived::Arrived;
 use super::intake::{Batch, Intake};
 use super::kafka::{Position, RawRecord, Reader, owner};
-use super::looks::{BUSY, Bell, Looks};
+use super::looks::{BUSY, Looks};
 use super::oldest::{Oldest, age};
 use super::pace::{HALF_READ, OpenEpochs, Reins, wall_clock};
 use super::topic_input::TopicInput;
+use crate::epoch::operator::Bell;
 use crate::epoch::{Epoch, Origin, Report};
 use crate::error::RunError;
 use crate::event::Micros;
@@ -43,7 +44,6 @@ pub struct Links {
     pub lag: Box<dyn Fn(usize, i32, Option<u64>)>,
     /// How old the oldest record is that was read and is not delivered (seconds), of a source or table.
     pub age: Box<dyn Fn(Origin, f64)>,
-    pub bell: Bell,
 }
 
 /// The partitions of one worker.
@@ -93,6 +93,8 @@ pub enum Next {
 pub struct Setup {
     pub plan: Arc<Plan>,
     pub reader: Reader,
+    /// Rings when records arrive.
+    pub bell: Bell,
     pub topics: Vec<TopicInput>,
     pub intakes: Vec<Intake>,
     pub links: Links,
@@ -104,13 +106,13 @@ pub struct Setup {
 
 impl TopicReader {
     pub fn new(setup: Setup) -> Self {
-        let Setup { plan, reader, topics, intakes, links, reins, worker, peers, until_caught_up } = setup;
+        let Setup { plan, reader, bell, topics, intakes, links, reins, worker, peers, until_caught_up } = setup;
         let place = |(origin, number): &(Origin, u32)| {
             Some((intakes.iter().position(|intake| intake.origin == *origin)?, *number))
         };
         let readers = topics.iter().map(|topic| topic.origins.iter().filter_map(place).collect()).collect();
         let batch = Batch::new(&plan);
-        let looks = Looks::new(reins.epoch, peers == 1, links.bell.clone(), wall_clock());
+        let looks = Looks::new(reins.epoch, peers == 1, bell, wall_clock());
         let open = OpenEpochs::new(reins.open_bytes.clone(), reins.limits.open_epochs, reins.limits.open_bytes);
         Self {
             plan,

@@ -29,7 +29,7 @@ pub fn at(topic: usize, partition: i32, offset: i64) -> Position {
 }
 
 pub fn open(settings: &Settings, topics: &[&str], from: &[Position]) -> Reader {
-    let fetch = Fetch { epoch: Duration::from_millis(10), alone: true };
+    let fetch = Fetch { epoch: Duration::from_millis(10), one_to_one: true };
     let mut reader = Reader::open(settings, fetch, topics, &Health::default()).unwrap();
     reader.add_partitions(from).unwrap();
     reader
