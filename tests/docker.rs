@@ -194,6 +194,12 @@ fn ports_and_environment_agree() {
     assert_eq!(ports, [format!("127.0.0.1:{port}:{port}")], "published on loopback only");
 }
 
+/// Results carry the time of their events, and retention goes by it.
+#[test]
+fn what_the_samples_give_stays_in_its_topics() {
+    assert_eq!(compose()["services"]["kafka"]["environment"]["KAFKA_LOG_RETENTION_MS"], "-1");
+}
+
 /// The health check's own words, against a server that answers as a job would.
 #[test]
 fn the_health_check_tells_well_from_ill() {
