@@ -107,8 +107,14 @@ impl Progress {
     /// These are delivered. Returns at once; they are committed within about a second, the first at once. A job says
     /// where it begins in the same way, so that it can be told that it was taken over before it delivers anything.
     pub fn commit(&self, offsets: impl IntoIterator<Item = ((Arc<str>, i32), i64)>) {
-        self.shared.notes().pending.extend(offsets);
-        self.shared.changed.notify_all();
+        let mut notes = self.shared.notes();
+        // While some are pending it is their time that the thread waits for.
+        let first = notes.pending.is_empty();
+        notes.pending.extend(offsets);
+        drop(notes);
+        if first {
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Why nothing is committed any more.

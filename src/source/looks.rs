@@ -13,9 +13,9 @@ use crate::event::Micros;
 pub const BUSY: usize = 2048;
 /// How often an open epoch is looked at for more, however long it is (µs).
 const AGAIN: Micros = 10_000;
-/// What a broker sends at once is there partition by partition: the look comes so long (µs), or half an epoch, after the
-/// first record.
-const GATHER: Micros = 1_000;
+/// What a broker sends at once is there partition by partition, about half a microsecond a record: the look comes so long
+/// (µs) and that after the first record, or half an epoch. What is not there by then waits for the next epoch.
+const GATHER: Micros = 300;
 
 /// The looks of one reader.
 pub struct Looks {
@@ -27,15 +27,15 @@ pub struct Looks {
     bell: Bell,
     /// When the open epoch was opened.
     pub opened: Micros,
-    /// Had the epoch before it records?
-    lively: bool,
+    /// How many records had the epoch before it?
+    before: usize,
     /// Until then there is no look.
     at: Micros,
 }
 
 impl Looks {
     pub fn new(epoch: Duration, alone: bool, bell: Bell, now: Micros) -> Self {
-        Self { ticks: Ticks::new(epoch), alone, bell, opened: now, lively: false, at: 0 }
+        Self { ticks: Ticks::new(epoch), alone, bell, opened: now, before: 0, at: 0 }
     }
 
     /// The clock may have been set back, which makes no epoch longer. Was it?
@@ -51,7 +51,8 @@ impl Looks {
     pub fn wait(&mut self, now: Micros, records: usize) -> Option<Duration> {
         if self.alone && records < BUSY && self.bell.has_rung() {
             self.bell.listen(false);
-            self.at = (now + GATHER.min(self.ticks.length / 2)).max(self.closes(true).min(now + AGAIN));
+            let gather = (GATHER + self.before as Micros / 2).min(self.ticks.length / 2);
+            self.at = (now + gather).max(self.closes(true).min(now + AGAIN));
         }
         // No look is further off, unless the clock was set back.
         self.at = self.at.min(now + AGAIN);
@@ -81,12 +82,12 @@ impl Looks {
 
     /// The open epoch has closed, with records or without; was there more to be read?
     pub fn close(&mut self, now: Micros, records: usize, more: bool) {
-        self.lively = records > 0;
+        self.before = records;
         if more {
             // What rang is part of what is to be read.
             self.bell.listen(false);
         }
-        self.at = if self.lively && !more && !self.alone { self.next(now) } else { 0 };
+        self.at = if records > 0 && !more && !self.alone { self.next(now) } else { 0 };
         self.opened = now;
     }
 
@@ -96,7 +97,7 @@ impl Looks {
             return self.ticks.closes(self.opened, has_records);
         }
         self.opened
-            + match (has_records, self.lively) {
+            + match (has_records, self.before > 0) {
                 (true, true) => self.ticks.length,
                 (true, false) => 0,
                 (false, _) => self.ticks.heartbeat,
@@ -110,7 +111,7 @@ impl Looks {
 
     /// Where the epoch before this one had records, so will this one until its time.
     pub fn expects_more(&self, now: Micros) -> bool {
-        self.lively && now < self.closes(true)
+        self.before > 0 && now < self.closes(true)
     }
 
     /// Is a record that arrives worth a look? With other workers the tick is early enough where some are expected.
@@ -151,7 +152,7 @@ mod tests {
         looks.begin(1_001_000, 0);
         assert_eq!(looks.pause(1_001_000, 0, true), micros(100_000), "an idle epoch lasts for a heartbeat");
         ring(&bell);
-        assert_eq!(looks.wait(1_042_000, 0), Some(micros(1_000)));
+        assert_eq!(looks.wait(1_042_700, 0), Some(micros(300)));
         assert_eq!(looks.wait(1_043_000, 0), None);
         looks.begin(1_043_000, 0);
         assert!(looks.closes(true) <= 1_043_000, "the first epoch with records closes when they are read");
@@ -161,6 +162,17 @@ mod tests {
         ring(&bell);
         assert_eq!(looks.wait(1_048_100, 0), Some(micros(5_000)));
         assert_eq!((looks.wait(1_053_100, 0), looks.closes(true)), (None, 1_053_100));
+    }
+
+    #[test]
+    fn alone_more_is_gathered_for_longer() {
+        for (records, gather) in [(400, 500), (2_000, 1_300), (50_000, 5_000)] {
+            let (mut looks, bell) = looks(true);
+            looks.close(1_010_000, records, false);
+            looks.begin(1_010_100, 0);
+            ring(&bell);
+            assert_eq!(looks.wait(1_030_000, 0), Some(micros(gather)));
+        }
     }
 
     #[test]
