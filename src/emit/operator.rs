@@ -154,7 +154,10 @@ where
     let address = builder.operator_info().address;
     bell.wake.bind(scope.worker().sync_activator_for(address.to_vec()));
     let mut timer = Timer::new(scope.activator_for(address));
-    builder.build(move |_| {
+    let alone = scope.peers() == 1;
+    builder.build(move |capabilities| {
+        // No worker sees an epoch as delivered before every worker has judged it.
+        let mut unjudged = capabilities.into_iter().next().filter(|_| !alone);
         let mut open: BTreeMap<Epoch, (Capability<Epoch>, Instant, Gathered)> = BTreeMap::new();
         let mut began: BTreeMap<Epoch, Instant> = BTreeMap::new();
         let mut held = Vec::new();
@@ -191,6 +194,10 @@ where
             // Epochs of which nothing leaves here are judged, too: the others stop after the same one.
             let least = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min();
             (hooks.may_leave)(least.map_or(Epoch::MAX, |least| least.saturating_sub(1)));
+            match least {
+                Some(least) => unjudged.iter_mut().for_each(|capability| capability.downgrade(&least)),
+                None => unjudged = None,
+            }
             let now = Instant::now();
             if bell.has_rung() {
                 look_at = look_at.max(now + GATHER);

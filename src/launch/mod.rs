@@ -30,6 +30,8 @@ pub(crate) enum End {
     /// All workers of this process have ended.
     Done,
     Failed(RunError),
+    /// Another process of the job is gone.
+    Lost,
 }
 
 /// How often the main thread looks after health while it waits.
@@ -61,6 +63,7 @@ fn wait(house: &House, options: &Options, stop: &Stop, ended: &Receiver<End>) ->
         match ended.recv_timeout(LOOK_AROUND) {
             Ok(End::Done) => return Ok(()),
             Ok(End::Failed(error)) => return Err(error),
+            Ok(End::Lost) => return Err(lost(house)),
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(RunError::new(Exit::Software, "the workers ended without a word"));
             }
@@ -77,6 +80,14 @@ fn wait(house: &House, options: &Options, stop: &Stop, ended: &Receiver<End>) ->
             }
         }
     }
+}
+
+/// A process that stops for its data may be gone before the workers here have seen that the last epoch is delivered.
+fn lost(house: &House) -> RunError {
+    house.last.get().map_or_else(
+        || RunError::new(Exit::TryAgain, "lost a process of the job; all of them end, start them again"),
+        |(_, message)| RunError::new(Exit::Data, message.as_str()),
+    )
 }
 
 /// A function that ends the job as it is, from any thread.

@@ -14,16 +14,16 @@ pub fn report_to(ends: Sender<End>) {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
         let lost = ["timely:send-", "timely:recv-"].iter().any(|exchange| name.starts_with(exchange));
-        let error = if lost {
-            RunError::new(Exit::TryAgain, "lost a process of the job; all of them end, start them again")
+        let end = if lost {
+            End::Lost
         } else {
             let place = info.location().map_or_else(String::new, |at| format!(" at {at}"));
             let text = info.payload_as_str().unwrap_or("no message");
             let message = format!("this is a bug of tidemill: thread `{name}` panicked{place}: {text}");
-            RunError::new(Exit::Software, message)
+            End::Failed(RunError::new(Exit::Software, message))
         };
         let ends = ends.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // When nobody listens any more the process is ending already.
-        let _ = ends.send(End::Failed(error));
+        let _ = ends.send(end);
     }));
 }
