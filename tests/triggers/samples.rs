@@ -139,7 +139,7 @@ fn odd_one(n: i64, at: i64) -> String {
         6 => r#""{\"id\":\"\\ud800\",\"org\":\"acme\"}""#.into(),
         // Odd but right: numbers that no type holds travel on as they came.
         7 => format!(
-            r#"{{"id":"huge","org":"acme","type":"order.paid","occurred_at":"{time}","data":{{"serial":123456789012345678901234567890,"limit":1e400}}}}"#
+            r#"{{"id":"huge","org":"acme","type":"order.paid","occurred_at":"{time}","data":{{"serial":123456789012345678901234567890,"limit":1e+400}}}}"#
         ),
         8 => return r#"{"value_base64":"/////w==","timestamp":1}"#.into(),
         _ => return r#"{"payload":"no record at all"}"#.into(),
