@@ -11,6 +11,7 @@ pub mod moments;
 pub mod operator;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,11 @@ use crate::event::Micros;
 
 /// An epoch's number.
 pub type Epoch = u64;
+
+/// The wall clock, in microseconds since the Unix epoch.
+pub fn wall_clock() -> Micros {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as Micros)
+}
 
 /// What is known at the end of an epoch, the same on every worker: the epoch's clock record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,9 +3,8 @@
 //! A broker refuses a whole batch for one record whose time lies too far from its clock, and again whenever it comes:
 //! such a record must not be sent.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::deliver::Refusal;
+use crate::epoch::wall_clock;
 use crate::event::time;
 use crate::kafka::{Limit, TimeLimits};
 
@@ -30,7 +29,7 @@ impl Times {
     /// The time with which a record leaves. One that came without leaves with that of its leaving, which every topic
     /// takes.
     pub fn leaving(&mut self, topic: usize, at: Option<i64>) -> Result<i64, Refusal> {
-        let now = self.now.unwrap_or_else(|| self.look(clock()));
+        let now = self.now.unwrap_or_else(|| self.look(wall_clock() / 1_000));
         let at = at.unwrap_or(now);
         let (first, last) = self.taken[topic];
         if first <= at && at <= last { Ok(at) } else { Err(self.refusal(topic, at, now)) }
@@ -59,10 +58,6 @@ impl Times {
         let at = time::format(at.saturating_mul(1_000).clamp(time::MIN, time::MAX));
         Refusal::TooFar(format!("{at} lies further {side} the clock than topic {name} allows{limit}"))
     }
-}
-
-fn clock() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 #[cfg(test)]
@@ -133,6 +128,6 @@ mod tests {
         let mut times = times(None, Some(0));
         assert_eq!(times.leaving(0, None), Ok(NOW));
         times.pause();
-        assert!(times.leaving(0, None).unwrap() >= clock() - 10_000);
+        assert!(times.leaving(0, None).unwrap() >= wall_clock() / 1_000 - 10_000);
     }
 }

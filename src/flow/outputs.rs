@@ -20,8 +20,8 @@ use crate::emit::operator::{self as emit, Emitter, News};
 use crate::emit::sinks::{Route, Sinks};
 use crate::emit::standing::Standing;
 use crate::emit::topics::Topics;
-use crate::epoch::Epoch;
 use crate::epoch::operator::{Bell, Edge, each, per_epoch};
+use crate::epoch::{self, Epoch};
 use crate::error::{Rejected, RunError, Stage};
 use crate::plan;
 use crate::telemetry::OutputMetrics;
@@ -166,9 +166,7 @@ pub(super) fn deliver<'s>(
             counter.delivered(worker, *records);
             // Epochs that go by the wall clock are numbered by their opening: the first record was read then.
             let latency = match wall_clock {
-                true => std::time::Duration::from_micros(
-                    (crate::source::pace::wall_clock() as u64).saturating_sub(done.epoch),
-                ),
+                true => std::time::Duration::from_micros((epoch::wall_clock() as u64).saturating_sub(done.epoch)),
                 false => since.elapsed(),
             };
             counter.event_latency(worker, latency, *records);

@@ -14,9 +14,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::peers::{Hello, meet};
 use super::{End, Options, Stop, failing};
+use crate::epoch::wall_clock;
 use crate::error::{Exit, RunError};
 use crate::flow::{self, House, Running};
-use crate::source::pace::wall_clock;
 use crate::telemetry::Health;
 
 /// A worker sleeps at most this long without looking at its operators.

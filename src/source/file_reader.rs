@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::{Feed, Lines};
-use super::pace::{HALF_READ, OpenEpochs, Reins, Ticks, wall_clock};
+use super::pace::{HALF_READ, OpenEpochs, Reins, Ticks};
 use super::shares::Shares;
-use crate::epoch::{Epoch, Origin, Report, UNNAMED};
+use crate::epoch::{Epoch, Origin, Report, UNNAMED, wall_clock};
 use crate::error::RunError;
 
 /// The files of one source or table.

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crate::epoch::Epoch;
+use crate::epoch::{Epoch, wall_clock};
 use crate::error::RunError;
 use crate::event::Micros;
 use crate::telemetry::{Delivered, Health, Telemetry};
@@ -19,11 +19,6 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 /// So many times longer, but no longer than this if it is not anyway (µs), may an epoch last that works off a backlog.
 const BEHIND: Micros = 25;
 const LONGEST_BEHIND: Micros = 500_000;
-
-/// The wall clock, in microseconds since the Unix epoch.
-pub fn wall_clock() -> Micros {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as Micros)
-}
 
 /// The ticks at which epochs close. They are multiples of the epoch's length, so that workers and processes close
 /// theirs together without a word.
